@@ -1,0 +1,1 @@
+"""Source cards that people write, and the data card of each recipe that cards.py renders."""

@@ -1,0 +1,1 @@
+"""Raw sources to clean passages, and what every stage shares."""

@@ -1,0 +1,190 @@
+"""The command line: choose a recipe and what to do with it. Settings live in recipes, never in flags."""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from data_cards.cards import render_cards
+from pipeline.clean import CleanConfig, clean_text
+from pipeline.line import read_line, train_directory
+from pipeline.provenance import explain, trace
+from pipeline.recipe import RecipeError
+from pipeline.shards import ContractError, is_complete, only_run, read_manifest
+from pipeline.stages import STAGE_NAMES, Line, run_line
+from unify.serve import serve_until_interrupted
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 2 where a person can mend what is wrong."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end: what was started here is stopped
+    try:
+        options.command(options)
+    except (RecipeError, ContractError) as error:
+        print(f"onestage: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("onestage: stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="onestage", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, command: Callable[[argparse.Namespace], None], help: str, *names: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        for argument in names:
+            sub.add_argument(argument.lower(), metavar=argument)
+        sub.set_defaults(command=command)
+        return sub
+
+    run = add("run", _run, "run the line of a recipe; what is complete is not made again", "RECIPE")
+    run.add_argument("--through", default="pack", metavar="STAGE", help=f"the last stage: {', '.join(STAGE_NAMES)}")
+    add("show", _show, "print a recipe resolved: cards, settings, what is made", "RECIPE")
+    for name, command, help in (
+        ("ls", _ls, "list what is on disk"),
+        ("gc", _gc, "list what no recipe made last; with --delete, remove it (never the journal or checkpoints)"),
+    ):
+        sub = add(name, command, help)
+        sub.add_argument(
+            "output", nargs="?", default="data", metavar="OUTPUT", help="a recipe's output folder; default data"
+        )
+        if name == "gc":
+            sub.add_argument("--delete", action="store_true", help="remove what is listed")
+    add("cards", _cards, "render the data card from what is made so far", "RECIPE")
+    add("explain", _explain, "lead a pair, passage or document back to its source and licence", "RECIPE", "ID")
+    add("trace", _trace, "lead a document forward to its passages, pairs and training rows", "RECIPE", "ID")
+    add("serve", _serve, "start the model server of a recipe and stay until interrupted", "RECIPE")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe, options.through)
+    with only_run(line.recipe.output_folder):
+        run_line(line, after_shard=_card_now_and_then(line))
+    _render(line)
+
+
+def _show(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe)
+    print(f"recipe {line.recipe.name} ({line.recipe.path}), output {line.recipe.output_folder}")
+    for card in line.cards:
+        print(f"source {card.name}: {card.kind}, {card.form}, {card.licence}, {card.path}")
+    for table, config in line.configs.items():
+        print(f"\n[{table}]")
+        for name, value in config.model_dump(mode="json").items():
+            print(f"{name} = {value!r}")
+    print()
+    for step in line.steps:
+        print(f"{step.label}: {step.directory} ({'complete' if is_complete(step.directory) else 'to do'})")
+    print(f"train: {train_directory(line)} ({'complete' if is_complete(train_directory(line) / 'hf') else 'to do'})")
+
+
+def _ls(options: argparse.Namespace) -> None:
+    needed = _needed(Path(options.output))
+    for directory in _directories(Path(options.output)):
+        if is_complete(directory):
+            manifest = read_manifest(directory)
+            rows = f"{manifest['rows_out']:>10,} rows, {len(manifest['shards']):>4} shards"
+        else:
+            rows = "unfinished"
+        print(
+            f"{directory}  {rows}, {_bytes(directory):,} bytes{'' if directory.resolve() in needed else ', unneeded'}"
+        )
+
+
+def _gc(options: argparse.Namespace) -> None:
+    output = Path(options.output)
+    needed = _needed(output)
+    unneeded = [directory for directory in _directories(output) if directory.resolve() not in needed]
+    with only_run(output):
+        for directory in unneeded:
+            print(f"{'removed' if options.delete else 'unneeded'} {directory}, {_bytes(directory):,} bytes")
+            if options.delete:
+                shutil.rmtree(directory)
+    if unneeded and not options.delete:
+        print("nothing was removed; to remove these: onestage gc --delete")
+
+
+def _cards(options: argparse.Namespace) -> None:
+    _render(read_line(options.recipe))
+
+
+def _explain(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe)
+    clean = partial(clean_text, config=cast(CleanConfig, line.configs["clean"]))
+    print(explain(line.recipe, _made(line), line.cards, options.id, clean=clean, batch_rows=_batch_rows(line)), end="")
+
+
+def _trace(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe)
+    print(trace(line.recipe, _made(line), options.id, batch_rows=_batch_rows(line)), end="")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe, through="collect")
+    serve_until_interrupted(line.recipe, str(line.configs["rewrite"].model_dump()["model"]))
+
+
+def _card_now_and_then(line: Line, every: float = 60.0) -> Callable[[], None]:
+    """Render the card when a shard was published, at most every so many seconds."""
+    last = time.monotonic()
+
+    def render() -> None:
+        nonlocal last
+        if time.monotonic() - last >= every:
+            _render(line)
+            last = time.monotonic()
+
+    return render
+
+
+def _render(line: Line) -> None:
+    path = render_cards(line.recipe, _made(line), line.cards)
+    print(f"card: {path}", flush=True)
+
+
+def _made(line: Line) -> dict[str, list[Path]]:
+    """Stage name -> those of its directories that exist; a rewriting under way is among them."""
+    made = {name: [path for path in paths if path.exists()] for name, paths in line.directories().items()}
+    if line.steps[-1].stage.name == "pack":
+        made["train"] = [path for path in [train_directory(line)] if path.exists()]
+    return made
+
+
+def _batch_rows(line: Line) -> int:
+    return int(line.configs["train"].model_dump()["batch_rows"])
+
+
+def _directories(output: Path) -> list[Path]:
+    """List the stage directories below an output folder, finished or not; training runs are not among them."""
+    return sorted(path for name in STAGE_NAMES for path in (output / name).glob("*") if path.is_dir()) + sorted(
+        path for name in STAGE_NAMES for path in (output / name).glob(".*") if path.is_dir()
+    )
+
+
+def _needed(output: Path) -> set[Path]:
+    if not output.is_dir():
+        raise RecipeError(f"{output}: no such folder, expected a recipe's output folder")
+    return {link.resolve() for link in (output / "latest").rglob("*") if link.is_symlink()}
+
+
+def _bytes(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What a reader yields: one item of a source, and how its blocks become a text with sections."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+PARAGRAPH = 0  # the level of a block that is no heading
+_HAN = r"\u2e80-\u2fdf\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WIDE = rf"[{_HAN}\u3000-\u30ff\uff00-\uffef]"
+_WIDE_AT_END, _WIDE_AT_START = re.compile(_WIDE + r"$"), re.compile(_WIDE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A heading (level 1 is the outermost) or a paragraph (level 0) of a document."""
+
+    level: int
+    text: str
+    page: int | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a source file: a document's text, or a dialogue's turns, or why there is neither.
+
+    Attributes:
+        native: the item's own id within its file; None when it has none, so that its content names it.
+        sections: dicts of the record's SECTION fields.
+        turns: (role, content) pairs of a ready-made dialogue.
+    """
+
+    native: str | None = None
+    text: str = ""
+    title: str | None = None
+    url: str | None = None
+    published: str | None = None
+    sections: Sequence[dict[str, Any]] = ()
+    turns: Sequence[tuple[str, str]] = field(default=())
+    drop_reason: str | None = None
+    drop_detail: str | None = None
+
+
+def one_line(text: str) -> str:
+    """Return a text with every run of white space as one space."""
+    return " ".join(text.split())
+
+
+def join_lines(lines: Iterable[str]) -> str:
+    """Join the lines of one paragraph: without a space between wide characters, else with one."""
+    joined = ""
+    for line in (part.strip() for part in lines):
+        if (
+            not joined
+            or not line
+            or _WIDE_AT_END.search(joined[-1:])
+            or _WIDE_AT_START.match(line)
+            or re.search(r"\w-$", joined[-2:])
+        ):
+            joined += line
+        else:
+            joined += " " + line
+    return joined
+
+
+def compose(blocks: Iterable[Block]) -> tuple[str, list[dict[str, Any]]]:
+    """Lay blocks out as one text, a blank line between two, and find its sections.
+
+    A heading opens a section that lasts until the next heading of its level or above, be it an empty one. Where blocks
+    have pages, each run of paragraphs on one page is a section without heading inside it, so that a page can be told.
+    """
+    text = ""
+    sections: list[dict[str, Any]] = []
+    open_headings: list[tuple[int, int]] = []  # (level, index into sections)
+    open_page: int | None = None  # index into sections
+    for block in blocks:
+        body = one_line(block.text) if block.level else block.text.strip()
+        if not body and not block.level:
+            continue
+        ended = len(text)
+        text += ("\n\n" if text and body else "") + body
+        start = len(text) - len(body)
+        same_page = open_page is not None and sections[open_page]["page"] == block.page
+        if open_page is not None and (block.level or not same_page):
+            sections[open_page]["end"], open_page = ended, None
+        if block.level:
+            while open_headings and open_headings[-1][0] >= block.level:
+                sections[open_headings.pop()[1]]["end"] = ended
+            if not body:
+                continue
+            open_headings.append((block.level, len(sections)))
+            sections.append({"start": start, "end": start, "heading": body, "page": block.page})
+        elif block.page is not None and open_page is None:
+            open_page = len(sections)
+            sections.append({"start": start, "end": start, "heading": "", "page": block.page})
+    for index in [*(index for _, index in open_headings), *([] if open_page is None else [open_page])]:
+        sections[index]["end"] = len(text)
+    return text, sections

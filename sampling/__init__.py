@@ -1,0 +1,1 @@
+"""Pairs to ordered, packed rows of tokens."""

@@ -1,0 +1,94 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.clean import REASONS, CleanConfig, clean_passages, clean_text
+from tests.pipeline.tables_of import passages
+
+CONFIG = CleanConfig()
+GOOD = (
+    "高血压是一种常见的慢性疾病，多数患者早期没有明显症状，常在体检时被发现。长期血压升高会损害心脏、大脑和肾脏等器官，"
+    "因此需要坚持治疗。限制食盐、控制体重、规律运动和戒烟限酒有助于控制血压，多数患者仍要长期服用降压药物。"
+)
+GOOD_EN = (
+    "Gout is an inflammatory arthritis caused by the deposition of monosodium urate crystals in and around joints. "
+    "Urate is the end product of purine metabolism, and most people with gout have a high serum urate level."
+)
+CASES = [
+    (GOOD, "zh-Hans", None),
+    (GOOD_EN, "en", None),
+    ("客问于予曰，伤寒之病，其脉浮紧者，麻黄汤主之。汗出而解，不可再服。", "lzh", None),
+    ("高血压。", "zh-Hans", "too_short"),
+    ("A short line.", "en", "too_short"),
+    ("【广告】康欣牌智能手环今日限时优惠，扫码下单即可包邮到家。高血压要治。", "zh-Hans", "advertisement"),
+    ("Advertisement: buy the best pillow of the year now and sleep like a stone.", "en", "advertisement"),
+    (GOOD + "□□□□□", "zh-Hans", "missing_glyphs"),
+    (
+        "1. 张三, 李四. 高血压的治疗[J]. 中华医学杂志, 2019, 99(3): 12-18.\n"
+        "2. 王五. 肾病研究[M]. 北京: 人民卫生出版社, 2005.",
+        "zh-Hans",
+        "references_only",
+    ),
+    (
+        "Smith J, Doe A B, et al. Urate lowering in gout. Lancet 2004;12(3):45-8.\n"
+        "Roe R. Colchicine. BMJ 1999;1:2-3. doi:10.1000/x1",
+        "en",
+        "references_only",
+    ),
+    ("血压 120/80 130/85 140/90 150/95 160/100 170/105 180/110 1 2 3 4 5 6 7 8 9 10 11 12", "zh-Hans", "symbol_heavy"),
+    (GOOD + "#" * 40, "zh-Hans", "symbol_heavy"),
+    ("患者应当注意休息并且多饮水，避免劳累和受凉。\n" * 4, "zh-Hans", "repetitive"),
+    ("这种药物可以缓解头痛和发热症状，" * 8, "zh-Hans", "repetitive"),
+]
+
+
+@pytest.mark.parametrize(("text", "lang", "reason"), CASES)
+def test_each_rule_fires_alone(text: str, lang: str, reason: str | None) -> None:
+    assert clean_passages(passages(text, lang=lang), CONFIG)["drop_reason"].to_pylist() == [reason]
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {reason for _, _, reason in CASES} == {None, *REASONS}
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("血压升高[1]会损害肾脏[2,3]和心脏 [4-6]。", "血压升高会损害肾脏和心脏。"),
+        ("第一段。\n\n\n\n　　第二段。  ", "第一段。\n\n第二段。"),
+        ("高\u200b血\ufeff压\x07病", "高血压病"),
+        ("详见\nhttps://example.org/a/b?c=1\n正文。", "详见\n正文。"),
+        ("正文。\n责任编辑：张三\n版权所有 © 2024 清溪健康网", "正文。"),
+        ("Text.\n© 2024 Lindenbrook. All rights reserved.\nWe use cookies to improve this website.", "Text."),
+        ("缓解疼痛。加微信领取优惠券。及时就医。", "缓解疼痛。及时就医。"),
+        ("Rest helps. Click here to buy a pillow. See a doctor.", "Rest helps. See a doctor."),
+        ("cafe\u0301", "caf\u00e9"),
+        ("１２０ｍｍＨｇ", "１２０ｍｍＨｇ"),
+    ],
+)
+def test_text_comes_out_clean(text: str, cleaned: str) -> None:
+    assert clean_text(text, CONFIG) == cleaned
+
+
+@given(text=st.text(alphabet="高血压，。 　\n\t[1]#a.B\u200be\u0301广告：Advert"))
+def test_cleaning_depends_on_the_text_alone_and_leaves_normal_text(text: str) -> None:
+    row = clean_passages(passages(text), CONFIG).to_pylist()[0]
+    assert row["text"] == clean_text(text, CONFIG)
+    assert row["text"] == row["text"].strip() == unicodedata.normalize("NFC", row["text"])
+
+
+def test_rows_keep_their_order_and_ids() -> None:
+    before = passages(GOOD, "短。", GOOD_EN)
+    after = clean_passages(before, CONFIG)
+    assert after["id"].to_pylist() == before["id"].to_pylist()
+    assert after.schema.names == [*before.schema.names, "drop_reason", "drop_detail"]
+
+
+def test_prose_that_cites_is_no_bibliography() -> None:
+    text = (
+        "Potassium is necessary for conduction of nerve impulses (Dalga et al., 2023). "
+        "Stock et al. (Eur Respir J 25:47-53, 2005) estimated it."
+    )
+    assert clean_passages(passages(text, lang="en"), CONFIG)["drop_reason"].to_pylist() == [None]

@@ -1,0 +1,216 @@
+import itertools
+import random
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasketch import MinHash, MinHashLSH
+
+from pipeline import dedup, minhash
+from pipeline.dedup import DedupConfig, dedup_rows
+from pipeline.records import EXAMPLE, PASSAGE, marked_schema
+from pipeline.shards import ContractError, Shard
+from pipeline.sketch import SketchConfig, sketch_rows
+
+ZH = "高血压患者应当每日监测血压并按时服药注意低盐饮食规律运动戒烟限酒定期复查肝肾功能遵医嘱调整剂量"
+EN = ["patients", "with", "gout", "should", "drink", "water", "and", "avoid", "alcohol", "because", "urate", "inflames"]
+
+
+def write(folder: Path, name: str, table: pa.Table) -> Shard:
+    folder.mkdir(exist_ok=True)
+    pq.write_table(table, folder / name)
+    return Shard(folder / name, table.num_rows)
+
+
+def passages(rows: list[tuple[str, str, str]]) -> pa.Table:
+    columns = {"document_id": "d", "start": 0, "end": 1, "kind": "web", "lang": "zh-Hans", "headings": [], "page": None}
+    return pa.Table.from_pylist(
+        [{**columns, "id": id, "source": source, "text": text, "title": None} for source, id, text in rows],
+        schema=PASSAGE,
+    )
+
+
+def inputs_of(folder: Path, shards: list[list[tuple[str, str, str]]]) -> dict[str, list[Shard]]:
+    tables = [passages(rows) for rows in shards]
+    sketches = [sketch_rows(table, SketchConfig()).drop_columns(["drop_reason", "drop_detail"]) for table in tables]
+    return {
+        "rows": [write(folder, f"rows-{index}.parquet", table) for index, table in enumerate(tables)],
+        "sketch": [write(folder, f"sketch-{index}.parquet", table) for index, table in enumerate(sketches)],
+    }
+
+
+def run(folder: Path, shards: list[list[tuple[str, str, str]]], config: DedupConfig = DedupConfig()) -> list[pa.Table]:  # noqa: B008
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scratch").mkdir(exist_ok=True)
+    return list(dedup_rows(inputs_of(folder, shards), config, folder / "scratch"))
+
+
+def outcome(tables: list[pa.Table]) -> dict[str, tuple[str | None, str | None]]:
+    rows = pa.concat_tables(tables).to_pylist()
+    return {row["id"]: (row["drop_reason"], row["drop_detail"]) for row in rows}
+
+
+def corpus(num_originals: int, seed: int = 0) -> list[tuple[str, str, str]]:
+    """Made-up originals in Chinese and English, most with copies that are equal, edited a little, or edited a lot."""
+    generator = random.Random(seed)
+    rows = []
+    for original in range(num_originals):
+        if original % 2:
+            units, joint = generator.choices(ZH, k=generator.randrange(60, 300)), ""
+        else:
+            units, joint = [f"{word}{generator.randrange(50)}" for word in generator.choices(EN, k=60)], " "
+        for copy in range(generator.randrange(4)):
+            edited = [generator.choice(units) if generator.random() < 0.01 * copy * copy else unit for unit in units]
+            text = joint.join(edited).upper() if copy == 0 and original % 3 == 0 else joint.join(edited)
+            rows.append((f"source{original % 3}", f"source{original % 3}/{original}.{copy}", text))
+    generator.shuffle(rows)
+    return sorted(rows, key=lambda row: row[0])
+
+
+def true_pairs(rows: list[tuple[str, str, str]], least: float) -> dict[tuple[str, str], float]:
+    grams = []
+    for _, id, text in rows:
+        normal = minhash.normalise(text)
+        grams.append((id, {normal[i : i + 5] for i in range(max(1, len(normal) - 4))}))
+    pairs = {}
+    for (left, a), (right, b) in itertools.combinations(grams, 2):
+        if (similarity := len(a & b) / len(a | b)) >= least:
+            pairs[left, right] = similarity
+    return pairs
+
+
+ROWS = corpus(150)
+
+
+def test_rows_are_conserved_in_order_one_table_a_shard(tmp_path):
+    shards = [ROWS[:100], [], ROWS[100:]]
+    tables = run(tmp_path, shards)
+    assert [table["id"].to_pylist() for table in tables] == [[id for _, id, _ in shard] for shard in shards]
+    assert all(table.schema.equals(marked_schema(PASSAGE)) for table in tables)
+    assert tables[0]["text"].to_pylist() == [text for *_, text in ROWS[:100]]
+
+
+def test_no_two_kept_rows_are_duplicates_and_every_drop_is_one(tmp_path):
+    found = outcome(run(tmp_path, [ROWS[:90], ROWS[90:]]))
+    pairs = true_pairs(ROWS, 0.8)
+    assert len(pairs) > 50
+    missed = [pair for pair in pairs if found[pair[0]][0] is None and found[pair[1]][0] is None]
+    assert len(missed) <= 0.01 * len(pairs)
+    linked = {id for pair in pairs for id in pair}
+    dropped = {id for id, (reason, _) in found.items() if reason}
+    assert dropped
+    assert dropped <= linked  # precision 1: each drop is within 0.8 of some row
+
+
+def test_every_pair_that_datasketch_finds_and_jaccard_confirms_is_found(tmp_path):
+    lsh, signs = MinHashLSH(params=(21, 6), num_perm=126), {}
+    for _, id, text in ROWS:
+        normal = minhash.normalise(text)
+        signs[id] = MinHash(num_perm=126, seed=7)
+        signs[id].update_batch([normal[i : i + 5].encode() for i in range(max(1, len(normal) - 4))])
+        lsh.insert(id, signs[id])
+    truth = true_pairs(ROWS, 0.8)
+    theirs = [pair for pair in truth if pair[1] in lsh.query(signs[pair[0]])]
+    found = outcome(run(tmp_path, [ROWS]))
+    assert len(theirs) > 50
+    assert sum(found[a][0] is None and found[b][0] is None for a, b in theirs) <= 0.01 * len(theirs)
+
+
+def test_the_detail_names_a_kept_row_and_its_exact_jaccard(tmp_path):
+    found = outcome(run(tmp_path, [ROWS]))
+    texts = {id: text for _, id, text in ROWS}
+    reasons = set()
+    for id, (reason, detail) in found.items():
+        if reason:
+            kept, similarity = detail.removeprefix("kept ").split(", jaccard ")
+            assert found[kept][0] is None
+            left, right = (minhash.shingles_of(minhash.normalise(texts[name]), 5) for name in (id, kept))
+            assert similarity == f"{minhash.jaccard(left, right):.2f}"
+            same = minhash.normalise(texts[id]) == minhash.normalise(texts[kept])
+            assert reason == ("exact_duplicate" if same else "near_duplicate")
+            reasons.add(reason)
+    assert reasons == {"exact_duplicate", "near_duplicate"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shards_and_the_order_of_a_sources_rows_do_not_change_what_is_kept(tmp_path, seed):
+    generator = random.Random(seed)
+    shuffled = sorted(generator.sample(ROWS, len(ROWS)), key=lambda row: row[0])
+    cuts = sorted(generator.sample(range(len(ROWS)), 4))
+    shards = [shuffled[a:b] for a, b in itertools.pairwise([0, *cuts, len(ROWS)])]
+    assert outcome(run(tmp_path / "a", shards)) == outcome(run(tmp_path / "b", [ROWS]))
+
+
+def test_ranges_of_keys_do_not_change_what_is_dropped(tmp_path, monkeypatch):
+    whole = outcome(run(tmp_path / "whole", [ROWS[:70], ROWS[70:]]))
+    monkeypatch.setattr(dedup, "ROWS_AT_ONCE", 32)
+    ranged = outcome(run(tmp_path / "ranged", [ROWS[:70], ROWS[70:]]))
+    assert len(list((tmp_path / "ranged/scratch").glob("edges-000-*.npy"))) == -(-len(ROWS) // 32) > 1
+    assert ranged == whole
+
+
+def test_the_earliest_source_then_the_longest_text_then_the_smallest_id_stays(tmp_path):
+    text = "".join(random.Random(5).choices(ZH, k=200))
+    shards = [[("b", "b/2", text), ("b", "b/1", text), ("b", "b/3", text + "！")], [("a", "a/1", text + "，")]]
+    assert [id for id, (reason, _) in outcome(run(tmp_path / "1", shards)).items() if not reason] == ["b/3"]
+    assert [id for id, (reason, _) in outcome(run(tmp_path / "2", [shards[0][:2]])).items() if not reason] == ["b/1"]
+    assert [id for id, (reason, _) in outcome(run(tmp_path / "3", shards[::-1])).items() if not reason] == ["a/1"]
+
+
+def test_short_texts_do_not_collapse(tmp_path):
+    texts = ["高血", "高压", "a", "b", "", "?!", "…", "是", "是。"]
+    found = outcome(run(tmp_path, [[("s", f"s/{place}", text) for place, text in enumerate(texts)]]))
+    assert {id: reason for id, (reason, _) in found.items() if reason} == {"s/7": "exact_duplicate"}  # 是。 is longer
+
+
+def test_a_finished_band_is_not_compared_again_after_a_kill(tmp_path, monkeypatch):
+    whole = outcome(run(tmp_path / "whole", [ROWS]))
+    compared = []
+    exact = minhash.jaccard
+
+    def killed_after_some(left: np.ndarray, right: np.ndarray) -> float:
+        compared.append(1)
+        if len(compared) == 80:
+            raise KeyboardInterrupt
+        return exact(left, right)
+
+    monkeypatch.setattr(minhash, "jaccard", killed_after_some)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", [ROWS])
+    scratch = tmp_path / "killed/scratch"
+    done = {path: path.stat().st_mtime_ns for path in [*scratch.glob("edges-*.npy"), *scratch.glob("rows-*/*")]}
+    assert sum(path.name.startswith("edges") for path in done) > 1
+    assert outcome(run(tmp_path / "killed", [ROWS])) == whole
+    assert done == {path: path.stat().st_mtime_ns for path in done}
+
+
+def test_pairs_are_compared_by_their_contents(tmp_path):
+    def example(id: str, *contents: str) -> dict[str, object]:
+        messages = [{"role": "user", "content": content, "loss": False} for content in contents]
+        texts = dict.fromkeys(("source", "kind", "lang", "style", "split"), "x")
+        return {"id": id, "passage_id": None, **texts, "messages": messages, "support": [], "checks": [], "made_by": []}
+
+    rows = [
+        example("x/1", "痛风能喝酒吗", "不能"),
+        example("x/2", "痛风能喝酒吗？", "不能。"),
+        example("x/3", "别的问题", "不能"),
+    ]
+    table = pa.Table.from_pylist(rows, schema=EXAMPLE)
+    sketch = sketch_rows(table, SketchConfig()).drop_columns(["drop_reason", "drop_detail"])
+    inputs = {"rows": [write(tmp_path, "r.parquet", table)], "sketch": [write(tmp_path, "s.parquet", sketch)]}
+    (marked,) = dedup_rows(inputs, DedupConfig(), tmp_path)
+    assert marked["drop_reason"].to_pylist() == ["exact_duplicate", None, None]
+    assert marked.schema.equals(marked_schema(EXAMPLE))
+
+
+def test_no_rows_at_all(tmp_path):
+    assert run(tmp_path / "none", []) == []
+    assert [table.num_rows for table in run(tmp_path / "empty", [[], []])] == [0, 0]
+
+
+def test_a_sketch_of_other_rows_is_refused(tmp_path):
+    inputs = inputs_of(tmp_path, [ROWS[:3], ROWS[3:6]])
+    with pytest.raises(ContractError, match=r"sketch-1.parquet: got other passage_ids"):
+        list(dedup_rows({"rows": inputs["rows"], "sketch": inputs["sketch"][::-1]}, DedupConfig(), tmp_path))

@@ -1,0 +1,133 @@
+"""The client against a server that misbehaves: what is retried, what stops the run, and what never shows."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from pipeline.recipe import RecipeError, RunConfig
+from tests.fakes_server import Fake, Reply, fake_server
+from unify import client
+from unify.client import connected
+from unify.request import REFUSED_LENGTH, Request, Response, RewriteConfig, request_of
+
+CONFIG = RewriteConfig(model="fake-model", temperature=0.3, top_k=7, min_p=0.05, repetition_penalty=1.1)
+PREFLIGHT = request_of(CONFIG, [("user", "Name one vitamin.")], names=("preflight",), max_tokens=16)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
+
+
+def a_request(config: RewriteConfig = CONFIG, n: int = 1) -> Request:
+    return request_of(config, [("user", "Ask something.")], names=("p",), max_tokens=32, n=n, stop=["\n"])
+
+
+def ask_all(
+    urls: Sequence[str], requests: Sequence[Request], said: Callable[[str], None] = lambda _: None, **run: Any
+) -> list[Response]:
+    async def go() -> list[Response]:
+        async with connected(RunConfig(**run), urls, PREFLIGHT, said) as ask:
+            return list(await asyncio.gather(*map(ask, requests)))
+
+    return asyncio.run(go())
+
+
+def replies(fake_replies: Sequence[Reply]) -> Callable[[dict[str, Any]], Reply]:
+    """Answer the preflight, then reply by reply, the last one again and again."""
+    left = [Reply(), *fake_replies]
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_every_sampling_parameter_is_sent() -> None:
+    with fake_server(replies([Reply()])) as fake:
+        ask_all([fake.url], [a_request(n=3)])
+    sent = fake.asked()[0]
+    names = "temperature top_p max_tokens n seed presence_penalty frequency_penalty stop top_k min_p repetition_penalty"
+    assert set(names.split()) <= set(sent)
+    assert (sent["temperature"], sent["top_k"], sent["n"], sent["stop"]) == (0.3, 7, 3, ["\n"])
+    assert sent["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_an_openai_endpoint_gets_no_parameters_of_vllm() -> None:
+    with fake_server(replies([Reply()])) as fake:
+        ask_all([fake.url], [a_request(CONFIG.model_copy(update={"dialect": "openai"}))])
+    assert not {"top_k", "min_p", "repetition_penalty", "chat_template_kwargs"} & set(fake.asked()[0])
+
+
+@pytest.mark.parametrize("bad", [Reply(status=429), Reply(status=500), Reply(status=503), Reply(wait=1.5)], ids=str)
+def test_what_can_heal_is_asked_again(bad: Reply) -> None:
+    with fake_server(replies([bad, bad, Reply(("good?",))])) as fake:
+        (response,) = ask_all([fake.url], [a_request()], timeout=0.5)
+    assert response.texts == ("good?",)
+    assert len(fake.asked()) == 3
+
+
+def test_retries_have_a_limit_and_end_in_one_line() -> None:
+    with fake_server(replies([Reply(status=500)])) as fake:
+        with pytest.raises(RecipeError, match=r"HTTP 500: .*told to fail.*, after 2 retries") as raised:
+            ask_all([fake.url], [a_request()], retries=2)
+        assert "\n" not in str(raised.value)
+    assert len(fake.asked()) == 3
+
+
+def test_an_error_of_ours_is_never_asked_again() -> None:
+    with fake_server(replies([Reply(status=422)])) as fake, pytest.raises(RecipeError, match="HTTP 422"):
+        ask_all([fake.url], [a_request()])
+    assert len(fake.asked()) == 1
+
+
+def test_a_prompt_that_is_too_long_is_data() -> None:
+    refusal = Reply(status=400, error="This model's maximum context length is 2048 tokens, however you requested 9999")
+    with fake_server(replies([refusal])) as fake:
+        (response,) = ask_all([fake.url], [a_request()])
+    assert (response.texts, response.finish_reasons) == ((), (REFUSED_LENGTH,))
+
+
+def test_no_server_is_an_error_of_one_line() -> None:
+    with pytest.raises(
+        RecipeError, match=r"http://127.0.0.1:9/v1: no server there .*, expected an OpenAI-compatible one"
+    ):
+        ask_all(["http://127.0.0.1:9/v1"], [])
+
+
+def test_an_unknown_model_is_named_with_what_is_served() -> None:
+    unknown = pytest.raises(RecipeError, match="got models another, expected fake-model")
+    with fake_server(replies([Reply()]), model="another") as fake, unknown:
+        ask_all([fake.url], [])
+
+
+def test_the_preflight_shows_who_answers_and_what() -> None:
+    said: list[str] = []
+    with fake_server(lambda _: Reply(("Vitamin\nC, of course",))) as fake:
+        ask_all([fake.url], [], said.append)
+    assert said == [f"{fake.url}: fake-model (fp_fake) answers 'Vitamin C, of course'"]
+
+
+def test_the_key_comes_from_the_environment_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-very-secret")
+    said: list[str] = []
+    refused = pytest.raises(RecipeError, match="bad key <key>")
+    with fake_server(replies([Reply(status=401, error="bad key sk-very-secret")])) as fake, refused as raised:
+        ask_all([fake.url], [a_request()], said.append, api_key_env="SOME_KEY")
+    assert set(fake.keys) == {"Bearer sk-very-secret"}
+    assert "secret" not in " ".join(said) + str(raised.value)
+
+
+def test_a_server_without_fingerprint_gets_a_stable_one() -> None:
+    def fingerprint(fake: Fake) -> str:
+        return ask_all([fake.url], [a_request()])[0].fingerprint
+
+    with (
+        fake_server(lambda _: Reply(), fingerprint=None) as one,
+        fake_server(lambda _: Reply(), fingerprint=None) as two,
+    ):
+        assert fingerprint(one) == fingerprint(two) != ""
+
+
+def test_requests_go_where_fewest_are_in_flight() -> None:
+    with fake_server(lambda _: Reply(wait=0.05)) as one, fake_server(lambda _: Reply(wait=0.05)) as two:
+        ask_all([one.url, two.url], [a_request()] * 10)
+    assert len(one.asked()) == len(two.asked()) == 5

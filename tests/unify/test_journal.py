@@ -1,0 +1,118 @@
+"""The journal: what is found was committed, equal requests are asked once, one owner, local disks only."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pipeline.recipe import RecipeError
+from unify.journal import filesystem_of, open_journal, remembering
+from unify.request import Request, Response, request_hash
+
+RESPONSE = Response(("一个问题？", "a second"), ("stop", "length"), "fp", 3, 5)
+
+
+def request(text: str = "hello", attempt: int = 0) -> Request:
+    return Request(
+        "model", ({"role": "user", "content": text},), {"temperature": 0.7, "extra_body": {"top_k": 5}}, attempt
+    )
+
+
+def test_a_response_survives_reopening(tmp_path: Path) -> None:
+    async def first() -> None:
+        async with open_journal(tmp_path / "j.sqlite") as journal:
+            await journal.keep("name", RESPONSE)
+
+    async def second() -> Response | None:
+        async with open_journal(tmp_path / "j.sqlite") as journal:
+            return journal.find("name")
+
+    asyncio.run(first())
+    assert asyncio.run(second()) == RESPONSE
+
+
+def test_a_response_is_on_disk_before_it_is_seen(tmp_path: Path) -> None:
+    async def ask() -> int:
+        async def complete(_: Request) -> Response:
+            return RESPONSE
+
+        async with open_journal(tmp_path / "j.sqlite") as journal:
+            await remembering(journal, complete)(request())
+            with sqlite3.connect(tmp_path / "j.sqlite") as other:
+                return int(other.execute("SELECT count(*) FROM responses").fetchone()[0])
+
+    assert asyncio.run(ask()) == 1
+
+
+def test_equal_requests_are_asked_once_even_at_one_time(tmp_path: Path) -> None:
+    asked = []
+
+    async def complete(one: Request) -> Response:
+        asked.append(one)
+        await asyncio.sleep(0)
+        return RESPONSE
+
+    async def run() -> None:
+        async with open_journal(tmp_path / "j.sqlite") as journal:
+            ask = remembering(journal, complete)
+            assert await asyncio.gather(*(ask(request()) for _ in range(5))) == [RESPONSE] * 5
+            assert await ask(request()) == RESPONSE
+            await ask(request(attempt=1))
+
+    asyncio.run(run())
+    assert [one.attempt for one in asked] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [request("hello!"), request(attempt=1), Request("other", request().messages, request().parameters)],
+    ids=["messages", "attempt", "model"],
+)
+def test_the_hash_covers_what_can_change_the_answer(other: Request) -> None:
+    assert request_hash(request()) == request_hash(request())
+    assert request_hash(other) != request_hash(request())
+
+
+def test_a_second_owner_is_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with open_journal(tmp_path / "j.sqlite"), open_journal(tmp_path / "j.sqlite"):
+            pass
+
+    with pytest.raises(RecipeError, match=r"j\.sqlite: in use by another process, expected one owner"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "lustre"])
+def test_a_network_disk_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\nserver:/x {tmp_path} {kind} rw 0 0\n")
+
+    async def run() -> None:
+        async with open_journal(tmp_path / "j.sqlite", mounts):
+            pass
+
+    with pytest.raises(RecipeError, match=rf"on a network disk \({kind}\), expected a local one") as raised:
+        asyncio.run(run())
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "j.sqlite").exists()
+
+
+def test_the_innermost_and_last_mount_counts(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        f"x / nfs rw 0 0\nx {tmp_path}/with\\040space ext4 rw 0 0\nx {tmp_path}/with\\040space xfs rw 0 0\n"
+    )
+    assert filesystem_of(tmp_path / "with space" / "j", mounts) == "xfs"
+    assert filesystem_of(tmp_path / "else", mounts) == "nfs"
+
+
+def test_a_file_that_is_no_journal_is_an_error_of_one_line(tmp_path: Path) -> None:
+    (tmp_path / "j.sqlite").write_text("this is no database, and long enough to be seen as none" * 20)
+
+    async def run() -> None:
+        async with open_journal(tmp_path / "j.sqlite"):
+            pass
+
+    with pytest.raises(RecipeError, match="not a journal: file is not a database"):
+        asyncio.run(run())

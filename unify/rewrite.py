@@ -1,0 +1,234 @@
+"""Rewrite passages as training pairs: the coroutine of one passage, and the stage around it.
+
+Reads Passage, writes Example. One coroutine a passage goes from question to answer to checks; `[run] in_flight` of
+them are under way at a time, across parts and without a barrier between steps, and a part is written as soon as its
+last passage is done. Every passage comes out, as a pair or as a dropped row with its reason. All responses go through
+the journal; a model server is started only when one is missing from it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.progress import Meter
+from pipeline.recipe import Recipe, RecipeError, SourceCard, is_private
+from pipeline.records import EXAMPLE, marked_schema, uniform
+from pipeline.shards import Shard, part_name, write_part
+from unify.client import connected
+from unify.journal import open_journal, remembering
+from unify.pair import Pair, Passage, example_of, passage_of, without_pair
+from unify.request import Ask, Request, Response, request_of
+from unify.request import RewriteConfig as RewriteConfig
+from unify.serve import running_server
+from unify.styles import excerpt, heading, huatuo2
+
+
+@dataclass(frozen=True)
+class Style:
+    """A way of asking and answering: whether it fits a passage, how it writes pairs, and its prompts by language."""
+
+    applies: Callable[[Passage, RewriteConfig], bool]
+    write: Callable[[Passage, RewriteConfig, Ask], Awaitable[list[Pair]]]
+    prompts: Mapping[str, str]
+
+
+STYLES = {
+    huatuo2.STYLE: Style(huatuo2.applies, huatuo2.write, huatuo2.PROMPTS),
+    excerpt.STYLE: Style(excerpt.applies, excerpt.write, excerpt.PROMPTS),
+    heading.STYLE: Style(heading.applies, heading.write, heading.PROMPTS),
+}
+
+
+def prompts_of(config: RewriteConfig) -> dict[str, dict[str, str]]:
+    """Return the static prompt texts of the styles in use, by style and language, which the stage's key hashes."""
+    weights = [config.styles, *config.styles_by_source.values()]
+    return {name: dict(style.prompts) for name, style in STYLES.items() if any(table.get(name) for table in weights)}
+
+
+async def rewrite_passage(passage: Passage, config: RewriteConfig, ask: Ask) -> list[dict[str, Any]]:
+    """Rewrite one passage: at least one Example row, kept or dropped, each id once."""
+    if len(passage.text) > config.max_passage_chars:
+        return [
+            without_pair(passage, "passage_too_long", f"{len(passage.text)} > {config.max_passage_chars} characters")
+        ]
+    name = draw_style(passage, config)
+    if name is None:
+        return [without_pair(passage, "no_style", f"no style of the recipe fits lang {passage.lang}")]
+    rows = [example_of(passage, pair) for pair in await STYLES[name].write(passage, config, ask)]
+    once = {row["id"]: row for row in reversed(rows)}  # the first of an id, which is a kept one if any is
+    return [row for row in rows if once[row["id"]] is row] or [without_pair(passage, "no_pair", name)]
+
+
+def draw_style(passage: Passage, config: RewriteConfig) -> str | None:
+    """Draw a passage's style by weight among those that fit it, from a hash of its id; None if none fits."""
+    table = config.styles_by_source.get(passage.source, config.styles)
+    weights = {
+        name: table.get(name, 0.0)
+        for name, style in STYLES.items()
+        if table.get(name) and style.applies(passage, config)
+    }
+    left = uniform(config.seed, "style", passage.id) * sum(weights.values())
+    for name, weight in weights.items():
+        left -= weight
+        if left < 0:
+            return name
+    return next(reversed(weights), None)
+
+
+def rewrite_stage(
+    shards: Sequence[Shard],
+    config: RewriteConfig,
+    recipe: Recipe,
+    cards: Sequence[SourceCard],
+    directory: Path,
+    progress: Meter,
+    after_shard: Callable[[], None] = lambda: None,
+) -> None:
+    """Rewrite the rows of all shards in order, `config.shard_passages` a part; parts that exist are not made again.
+
+    Args:
+        directory: an existing folder that receives the parts, in no fixed order of time.
+        progress: advanced once a passage.
+        after_shard: called when a part has been written.
+
+    Raises:
+        RecipeError: no server, one that fails after all retries, text that may not leave, a journal in use.
+    """
+    check_egress(recipe, cards)
+    check_sources(config, recipe, cards)
+    asyncio.run(_rewrite_all(shards, config, recipe, directory, progress, after_shard))
+
+
+def check_egress(recipe: Recipe, cards: Sequence[SourceCard]) -> None:
+    """Refuse endpoints outside private addresses where a card keeps its text local.
+
+    Raises:
+        RecipeError: such a card and such an endpoint are in the recipe.
+    """
+    local = [card.name for card in cards if card.form == "text" and card.egress == "local"]
+    for url in recipe.run.base_urls:
+        if local and not is_private(url):
+            raise RecipeError(
+                f'{recipe.path} [run] base_urls: got {url}, expected a private address: {local[0]} has egress = "local"'
+            )
+
+
+def check_sources(config: RewriteConfig, recipe: Recipe, cards: Sequence[SourceCard]) -> None:
+    """See that the sources with styles of their own are in the recipe.
+
+    Raises:
+        RecipeError: one is not.
+    """
+    if unknown := set(config.styles_by_source) - {card.name for card in cards}:
+        raise RecipeError(
+            f"{recipe.path} [rewrite] styles_by_source: got {min(unknown)}, expected a source of the recipe"
+        )
+
+
+def pilot_documents(shards: Sequence[Shard], config: RewriteConfig) -> set[str] | None:
+    """Choose `config.pilot` documents a source, those with the smallest hash; None where the recipe has no pilot."""
+    if config.pilot is None:
+        return None
+    chosen: dict[str, dict[str, float]] = {}
+    for shard in shards:
+        documents = shard.read(["source", "document_id"]).group_by(["source", "document_id"]).aggregate([])
+        for row in documents.to_pylist():
+            drawn = chosen.setdefault(row["source"], {})
+            drawn[row["document_id"]] = uniform(config.seed, "pilot", row["document_id"])
+        for source, drawn in chosen.items():
+            chosen[source] = dict(sorted(drawn.items(), key=lambda item: (item[1], item[0]))[: config.pilot])
+    return {document for drawn in chosen.values() for document in drawn}
+
+
+async def _rewrite_all(
+    shards: Sequence[Shard],
+    config: RewriteConfig,
+    recipe: Recipe,
+    directory: Path,
+    progress: Meter,
+    after_shard: Callable[[], None],
+) -> None:
+    pilot = pilot_documents(shards, config)
+    slots = asyncio.Semaphore(recipe.run.in_flight)
+
+    async with (
+        open_journal(recipe.output_folder / "journal.sqlite") as journal,
+        _server_when_needed(config, recipe) as complete,
+    ):
+        ask = remembering(journal, complete)
+
+        async def rows_of(passage: Passage) -> list[dict[str, Any]]:
+            try:
+                if pilot is not None and passage.document_id not in pilot:
+                    return [without_pair(passage, "not_in_pilot")]
+                return await rewrite_passage(passage, config, ask)
+            finally:
+                progress.advance(1)
+                slots.release()
+
+        async def write(index: int, tasks: Sequence[asyncio.Task[list[dict[str, Any]]]]) -> None:
+            rows = [row for task in tasks for row in await task]
+            marked = pa.Table.from_pylist(rows, schema=marked_schema(EXAMPLE))
+            await asyncio.to_thread(
+                write_part, directory, index, marked, EXAMPLE, rows_in=len(tasks), keep_every_text=True
+            )
+            after_shard()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for index, passages in cut(shards, config.shard_passages):
+                    if (directory / part_name(index)).exists():
+                        progress.advance(passages.num_rows)
+                        continue
+                    tasks = []
+                    for row in passages.to_pylist():
+                        await slots.acquire()
+                        tasks.append(group.create_task(rows_of(passage_of(row))))
+                    group.create_task(write(index, tasks))
+        except BaseExceptionGroup as failed:
+            raise _first(failed) from None
+
+
+def cut(shards: Sequence[Shard], size: int) -> Iterator[tuple[int, pa.Table]]:
+    """Cut the rows of all shards, in order, into numbered tables of `size` rows; no rows make one empty table."""
+    index, waiting = 0, []
+    for shard in shards:
+        waiting.append(shard.read())
+        while sum(table.num_rows for table in waiting) >= size:
+            whole = pa.concat_tables(waiting)
+            yield index, whole.slice(0, size)
+            index, waiting = index + 1, [whole.slice(size)]
+    rest = pa.concat_tables(waiting) if waiting else pa.table({})
+    if rest.num_rows or index == 0:
+        yield index, rest
+
+
+@asynccontextmanager
+async def _server_when_needed(config: RewriteConfig, recipe: Recipe) -> AsyncIterator[Ask]:
+    """Yield what answers requests; the first makes it connect to the recipe's endpoints, or start a server."""
+    opening = asyncio.Lock()
+    connection: list[Ask] = []
+    async with AsyncExitStack() as stack:
+
+        async def complete(request: Request) -> Response:
+            async with opening:
+                if not connection:
+                    urls = recipe.run.base_urls or (
+                        await stack.enter_async_context(running_server(recipe, config.model)),
+                    )
+                    preflight = request_of(config, [("user", "Name one vitamin.")], names=("preflight",), max_tokens=16)
+                    connection.append(await stack.enter_async_context(connected(recipe.run, urls, preflight, print)))
+            return await connection[0](request)
+
+        yield complete
+
+
+def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first exception of a group that is no group."""
+    error = failed.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,1 @@
+"""One file a way of asking and answering."""
