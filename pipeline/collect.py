@@ -32,7 +32,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from pipeline.readers.html import read_html
-from pipeline.readers.items import Item
+from pipeline.readers.items import Item, Refused
 from pipeline.readers.language import detect
 from pipeline.readers.markdown import read_markdown
 from pipeline.readers.pairs import PAIR_FIELDS, pair_item
@@ -252,8 +252,11 @@ def _unit_items(
         if size > config.max_document_bytes:
             yield name, Item(drop_reason="too_large", drop_detail=str(size)), None
             continue
-        for item in READERS[format_of(card, path)](path.read_bytes()):
-            yield (name if item.native is None else f"{name}:{item.native}"), item, None
+        try:
+            for item in READERS[format_of(card, path)](path.read_bytes()):
+                yield (name if item.native is None else f"{name}:{item.native}"), item, None
+        except Refused as refused:
+            yield name, Item(drop_reason=refused.reason, drop_detail=refused.detail), None
 
 
 def _table_items(card: SourceCard, rows: Any, start: int) -> Iterator[tuple[int, Item, str]]:

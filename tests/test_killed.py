@@ -75,7 +75,7 @@ def recipe(tmp_path):
 
 
 def wait_for_kill(running: subprocess.Popen, output: Path, responses: int) -> None:
-    """Return when a run has committed so many responses more, and then at once: how fast the machine is says nothing."""
+    """Return as soon as a run has committed so many responses more, however fast the machine is."""
     before = len(journal_of(output))
     while len(journal_of(output)) < before + responses and running.poll() is None:
         threading.Event().wait(0.02)

@@ -11,6 +11,20 @@ _WIDE = rf"[{_HAN}\u3000-\u30ff\uff00-\uffef]"
 _WIDE_AT_END, _WIDE_AT_START = re.compile(_WIDE + r"$"), re.compile(_WIDE)
 
 
+class Refused(Exception):
+    """A file that cannot be read as a whole: the one exception that leaves a reader, and a drop reason in collect.
+
+    Attributes:
+        reason: the drop reason, a snake_case state.
+        detail: what was found and, where there is something to do about it, what.
+    """
+
+    def __init__(self, reason: str, detail: str | None = None) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
 @dataclass(frozen=True)
 class Block:
     """A heading (level 1 is the outermost) or a paragraph (level 0) of a document."""
