@@ -284,6 +284,7 @@ def _document(card: SourceCard, id: str, item: Item) -> dict[str, Any]:
         "title": item.title,
         "url": item.url,
         "sections": list(item.sections),
+        "boilerplate": [],
         "edition": card.edition,
         "published": item.published,
         "drop_reason": reason,

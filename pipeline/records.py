@@ -31,6 +31,7 @@ MADE_BY = pa.struct(
 )
 
 # One source item, whole. `sections` are spans of `text` that may nest; one with a heading starts at its heading line.
+# `boilerplate` are spans of whole lines that are no part of what the document says, in order and apart.
 DOCUMENT = pa.schema(
     [
         *_required(
@@ -43,6 +44,7 @@ DOCUMENT = pa.schema(
         pa.field("title", pa.string()),
         pa.field("url", pa.string()),
         pa.field("sections", pa.list_(SECTION), nullable=False),
+        pa.field("boilerplate", pa.list_(SPAN), nullable=False),
         pa.field("edition", pa.string()),
         pa.field("published", pa.string()),
     ]

@@ -178,6 +178,7 @@ def document(source: str, texts: Sequence[str]) -> Row:
         "title": "Gout" if source == "book" else "痛风",
         "url": "https://example.org/gout",
         "sections": [],
+        "boilerplate": [],
         "edition": "3rd" if source == "book" else None,
         "published": None,
     }

@@ -9,7 +9,15 @@ from pipeline.records import DOCUMENT, PASSAGE, text_hash
 
 def documents(*texts: str, lang: str = "zh-Hans", sections: list[dict[str, Any]] | None = None) -> pa.Table:
     rows = [
-        {"id": f"source/{n}", "source": "source", "kind": "web", "lang": lang, "text": text, "sections": sections or []}
+        {
+            "id": f"source/{n}",
+            "source": "source",
+            "kind": "web",
+            "lang": lang,
+            "text": text,
+            "sections": sections or [],
+            "boilerplate": [],
+        }
         for n, text in enumerate(texts)
     ]
     return pa.Table.from_pylist(rows, schema=DOCUMENT)
