@@ -31,36 +31,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from pipeline.readers.html import read_html
+from pipeline.readers.formats import READERS, SUFFIXES
 from pipeline.readers.items import Item, Refused
 from pipeline.readers.language import detect
-from pipeline.readers.markdown import read_markdown
 from pipeline.readers.pairs import PAIR_FIELDS, pair_item
 from pipeline.readers.tables import FORMATS, TEXT_FIELDS, check_columns, open_table, read_rows, text_item
-from pipeline.readers.text import read_text
-from pipeline.readers.xml import read_xml
 from pipeline.recipe import Config, RecipeError, SourceCard
 from pipeline.records import DOCUMENT, EXAMPLE, marked_schema, text_hash
 
-READERS: Mapping[str, Callable[[bytes], Iterator[Item]]] = {
-    "text": read_text,
-    "html": read_html,
-    "markdown": read_markdown,
-    "xml": read_xml,
-}
-_SUFFIXES = {
-    "txt": "text",
-    "html": "html",
-    "htm": "html",
-    "xhtml": "html",
-    "md": "markdown",
-    "markdown": "markdown",
-    "xml": "xml",
-    "nxml": "xml",
-    "cnxml": "xml",
-    "ndjson": "jsonl",
-    **{name: name for name in FORMATS},
-}
 HUB = "hub"
 
 
@@ -174,16 +152,16 @@ def format_of(card: SourceCard, path: Path) -> str:
         RecipeError: the card's format, or without one the file's suffix, is not known.
     """
     if card.format is not None:
-        known = _SUFFIXES.get(card.format, card.format)
+        known = SUFFIXES.get(card.format, card.format)
         if known not in (*READERS, *FORMATS):
             raise RecipeError(f"card {card.name}: format: got {card.format!r}, expected one of {(*READERS, *FORMATS)}")
         return known
     suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in _SUFFIXES:
+    if suffix not in SUFFIXES:
         raise RecipeError(
             f"card {card.name}: {path}: got suffix {path.suffix!r}, expected a known one, or `format` in the card"
         )
-    return _SUFFIXES[suffix]
+    return SUFFIXES[suffix]
 
 
 def _place(card: SourceCard, cards_folder: Path) -> Path:
