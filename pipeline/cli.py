@@ -1,9 +1,11 @@
 """The command line: choose a recipe and what to do with it. Settings live in recipes, never in flags."""
 
 import argparse
+import errno
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,12 +32,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RecipeError, ContractError) as error:
         print(f"onestage: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("onestage: out of memory; run the same command again to go on", file=sys.stderr)
+        return 2
+    except (OSError, sqlite3.OperationalError) as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        if not _disk_is_full(error):
+            raise
+        print(f"onestage: the disk is full ({error}); free some and run the same command to go on", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("onestage: stopped; run the same command again to go on", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _disk_is_full(error: OSError | sqlite3.OperationalError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return error.sqlite_errorname == "SQLITE_FULL"
 
 
 def _parser() -> argparse.ArgumentParser:

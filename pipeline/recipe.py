@@ -56,8 +56,9 @@ class SourceCard(Config):
 class RunConfig(Config):
     """Where and how a recipe runs. Never hashed, so that it may change between two runs of one recipe."""
 
-    engine: Literal["processes"] = "processes"
+    engine: Literal["processes", "ray"] = "processes"
     processes: int = Field(default=1, ge=1, description="worker processes of stages; ranks of training without a GPU")
+    ray_address: str = Field(default="auto", description="of the Ray cluster; auto: the one this machine is a node of")
     base_urls: tuple[str, ...] = Field(
         default=(), description="OpenAI-compatible endpoints; none: serve the model here"
     )

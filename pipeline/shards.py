@@ -38,6 +38,7 @@ DROPPED = pa.schema(
         pa.field("row", pa.string()),
     ]
 )
+ROOM = 4  # a stage writes its rows and its evidence, and dedup its scratch: shingles are larger than compressed text
 KEPT_TEXTS = 100  # whole dropped rows kept for each reason of a shard, the smallest by hash of their id
 
 
@@ -183,6 +184,18 @@ def publish(directory: Path, manifest: dict[str, Any], working: Path | None = No
         os.rename(working, directory)
     _sync(directory.parent)
     return whole
+
+
+def check_space(working: Path, inputs: Sequence[Path]) -> None:
+    """Refuse to begin a stage for which the disk has less room than ROOM times what the stage reads.
+
+    Raises:
+        RecipeError: so many bytes are not free.
+    """
+    needed = ROOM * sum(part.stat().st_size for directory in inputs for part in parts_of(directory))
+    free = shutil.disk_usage(working).free
+    if free < needed:
+        raise RecipeError(f"{working.parent}: got {free:,} bytes free on this disk, expected at least {needed:,}")
 
 
 def link_latest(output: Path, recipe_name: str, stage: str, directory: Path) -> None:

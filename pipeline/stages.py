@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -28,6 +29,7 @@ from pipeline.segment import SegmentConfig, segment_documents
 from pipeline.shards import (
     ContractError,
     Shard,
+    check_space,
     hidden,
     id_column,
     is_complete,
@@ -61,6 +63,7 @@ class Stage:
     files: tuple[str, ...] = ()  # settings that name files, whose content is hashed in place of their path
     parent: str | None = None  # where one row becomes many: the column that names the row it came from
     conserves: tuple[str, ...] = ()  # corpus stages: the inputs whose rows must all come out, kept or dropped
+    spreads: bool = False  # corpus stages: takes `run`, which calls a function for each of many tasks (engine.py)
     version: int = 1
 
 
@@ -153,6 +156,7 @@ def run_stage(step: Step, line: Line, after_shard: Callable[[], None] = lambda: 
     streams = step.stage.over == "stream"
     working = step.directory if streams else hidden(step.directory)
     working.mkdir(parents=True, exist_ok=True)
+    check_space(working, [before.directory for steps in step.inputs.values() for before in steps])
     started = time.monotonic()
     if streams:
         _run_stream(step, line, working, after_shard)
@@ -179,7 +183,7 @@ def _run_cards(step: Step, line: Line, working: Path) -> None:
         if not (working / part_name(index)).exists()
     ]
     with meter(step.label, len(tasks), "units") as progress:
-        for _ in run_tasks(_collect_part, tasks, processes=recipe.run.processes):
+        for _ in run_tasks(_collect_part, tasks, recipe.run):
             progress.advance()
 
 
@@ -205,7 +209,7 @@ def _run_shards(step: Step, line: Line, working: Path) -> None:
         if not (working / part_name(index)).exists()
     ]
     with meter(step.label, len(tasks), "shards") as progress:
-        for _ in run_tasks(_shard_part, tasks, processes=line.recipe.run.processes):
+        for _ in run_tasks(_shard_part, tasks, line.recipe.run):
             progress.advance()
 
 
@@ -231,7 +235,11 @@ def _run_corpus(step: Step, line: Line, working: Path) -> None:
     }
     scratch = working / "scratch"
     scratch.mkdir(exist_ok=True)
-    arguments = (inputs, step.config, scratch, step.files) if step.stage.files else (inputs, step.config, scratch)
+    arguments: list[Any] = [inputs, step.config, scratch]
+    if step.stage.files:
+        arguments.append(step.files)
+    if step.stage.spreads:
+        arguments.append(partial(run_tasks, run=line.recipe.run))
     total = sum(shard.num_rows for name in step.stage.conserves or inputs for shard in inputs[name])
     rows = 0
     with meter(step.label, total, "rows") as progress:

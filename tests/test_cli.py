@@ -6,8 +6,11 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.line import read_line
+from pipeline.stages import run_line
 from tests import contract
 from tests.world import write_world
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -178,3 +181,21 @@ def test_two_runs_do_not_share_an_output_folder(world):
     holder.communicate()
     assert done.returncode == 2
     assert f"in use by another run (process {holder.pid})" in done.stderr
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_a_rerun_goes_on(tmp_path):
+    recipe = write_world(tmp_path, articles=24)
+    command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe), "--through", "dedup"]
+    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); sys.argv[0] = ''; "
+    small = subprocess.run(
+        [sys.executable, "-c", f"{limit}runpy.run_module('pipeline.cli', run_name='__main__')", *command[3:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (small.returncode, small.stderr.count("\n")) == (2, 1), small.stderr
+    assert "the disk is full" in small.stderr
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    undisturbed = read_line(write_world(tmp_path / "undisturbed", articles=24), "dedup")
+    run_line(undisturbed)
+    contract.equal_hashes(read_line(recipe, "dedup"), undisturbed)
