@@ -69,7 +69,7 @@ class Stage:
 
 BOTH = {TEXT: PASSAGE, PAIRS: EXAMPLE}
 STAGES = (
-    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=2),
+    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=3),
     Stage("filter", filter_documents, FilterConfig, DOCUMENT, {TEXT: DOCUMENT}, files=("lexicons",)),
     Stage("segment", segment_documents, SegmentConfig, DOCUMENT, {TEXT: PASSAGE}, parent="document_id"),
     Stage("clean", clean_passages, CleanConfig, PASSAGE, {TEXT: PASSAGE}),
