@@ -186,7 +186,8 @@ def test_two_runs_do_not_share_an_output_folder(world):
 def test_a_full_disk_ends_the_run_in_one_line_and_a_rerun_goes_on(tmp_path):
     recipe = write_world(tmp_path, articles=24)
     command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe), "--through", "dedup"]
-    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); sys.argv[0] = ''; "
+    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)); sys.argv[0] = ''; "
+    subprocess.run([*command[:-1], "collect"], cwd=ROOT, check=True, capture_output=True)
     small = subprocess.run(
         [sys.executable, "-c", f"{limit}runpy.run_module('pipeline.cli', run_name='__main__')", *command[3:]],
         cwd=ROOT,
