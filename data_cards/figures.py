@@ -26,6 +26,7 @@ FUNNEL = {
     "filter": "documents",
     "segment": "passages",
     "clean": "passages",
+    "select": "passages",
     "sketch": "sketches",
     "dedup": "passages",
     "rewrite": "pairs",
@@ -36,7 +37,7 @@ FUNNEL = {
 }  # stage -> what its rows are; a source of ready-made pairs has pairs from the first stage on
 Number = TypeVar("Number", int, float)
 
-PER_SOURCE = ("collect", "filter", "segment", "clean", "sketch")
+PER_SOURCE = ("collect", "filter", "segment", "clean", "select", "sketch")
 BATCH_ROWS = 1024  # packed rows read at a time: 4,096 tokens of input_ids and labels in each are 32 MiB
 
 

@@ -22,6 +22,8 @@ from unify.weights import ensure_model
 
 # Two settings that must agree are one: the second is where the first takes its value from.
 SHARED = {
+    ("select", "languages"): ("filter", "languages"),
+    ("select", "lexicons"): ("filter", "lexicons"),
     ("dedup", "ngram"): ("sketch", "ngram"),
     ("encode", "tokenizer"): ("train", "model"),
     ("encode", "chat_template"): ("train", "chat_template"),
@@ -102,15 +104,21 @@ def _steps(
         if name in names:
             steps.append(_step(recipe, stages[name], part, form, configs[name], inputs, card))
 
-    for name in ("collect", "filter", "segment", "clean", "sketch"):
-        before = {"filter": "collect", "segment": "filter", "clean": "segment", "sketch": "clean"}.get(name)
+    for name in ("collect", "filter", "segment", "clean", "select", "sketch"):
+        before = {
+            "filter": "collect",
+            "segment": "filter",
+            "clean": "segment",
+            "select": "clean",
+            "sketch": "select",
+        }.get(name)
         for card in cards:
             if card.form not in stages[name].writes:
                 continue
             source = "collect" if card.form == PAIRS else before
             read = [step for step in of(source, card.form) if step.part == card.name] if before and source else []
             add(name, card.name, card.form, {"rows": tuple(read)} if read else {}, card)
-    for form, rows in ((TEXT, "clean"), (PAIRS, "collect")):
+    for form, rows in ((TEXT, "select"), (PAIRS, "collect")):
         if of("sketch", form):
             add("dedup", form, form, {"sketch": of("sketch", form), "rows": of(rows, form)})
     if of("dedup", TEXT):

@@ -146,7 +146,7 @@ def source_of(directory: Path) -> str:
 
 
 def _passage_steps(stages: Stages, id: str) -> list[tuple[str, Sequence[Path]]]:
-    own = [(stage, _of_source(stages, stage, id)) for stage in ("segment", "clean")]
+    own = [(stage, _of_source(stages, stage, id)) for stage in ("segment", "clean", "select")]
     return [*own, ("dedup", text_dirs(stages))]
 
 

@@ -26,6 +26,7 @@ from pipeline.progress import meter
 from pipeline.recipe import Config, Recipe, SourceCard
 from pipeline.records import DOCUMENT, ENCODED, EXAMPLE, ORDER, PACKED_SEQUENCE, PASSAGE, SKETCH
 from pipeline.segment import SegmentConfig, segment_documents
+from pipeline.select import SelectConfig, select_passages
 from pipeline.shards import (
     ContractError,
     Shard,
@@ -69,10 +70,11 @@ class Stage:
 
 BOTH = {TEXT: PASSAGE, PAIRS: EXAMPLE}
 STAGES = (
-    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=3),
-    Stage("filter", filter_documents, FilterConfig, DOCUMENT, {TEXT: DOCUMENT}, files=("lexicons",)),
+    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=4),
+    Stage("filter", filter_documents, FilterConfig, DOCUMENT, {TEXT: DOCUMENT}, files=("lexicons",), version=2),
     Stage("segment", segment_documents, SegmentConfig, DOCUMENT, {TEXT: PASSAGE}, parent="document_id"),
     Stage("clean", clean_passages, CleanConfig, PASSAGE, {TEXT: PASSAGE}),
+    Stage("select", select_passages, SelectConfig, PASSAGE, {TEXT: PASSAGE}, files=("lexicons",)),
     Stage("sketch", sketch_rows, SketchConfig, PASSAGE, {TEXT: SKETCH, PAIRS: SKETCH}),
     Stage("dedup", dedup_rows, DedupConfig, SKETCH, BOTH, over="corpus", conserves=("rows",)),
     Stage("rewrite", rewrite_stage, RewriteConfig, PASSAGE, {TEXT: EXAMPLE}, over="stream", parent="passage_id"),

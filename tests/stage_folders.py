@@ -100,6 +100,7 @@ class _Writer:
             raw = [passage(source, own, number) for number in range(len(own))]
             raw = self.stage("segment", f"{source}-s0", raw, PASSAGE, rows_in=1)
             cleaned = self.stage("clean", f"{source}-k0", [{**row, "text": clean(row["text"])} for row in raw], PASSAGE)
+            cleaned = self.stage("select", f"{source}-l0", cleaned, PASSAGE)
             self.stage("sketch", f"{source}-h0", [sketch(row["id"]) for row in cleaned], SKETCH)
             passages += cleaned
         talks = self.stage("collect", "talks-c1", [talk(number) for number in range(2)], EXAMPLE)

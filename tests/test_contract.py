@@ -105,7 +105,19 @@ def test_a_killed_stage_resumes_at_a_shard(line, broken, monkeypatch):
 def test_rows_conserved(line, broken):
     for step in line.steps:
         contract.rows_conserved(step)
-    for name in ("pack", "prioritize", "encode", "mix", "rewrite", "dedup", "sketch", "clean", "segment", "filter"):
+    for name in (
+        "pack",
+        "prioritize",
+        "encode",
+        "mix",
+        "rewrite",
+        "dedup",
+        "sketch",
+        "select",
+        "clean",
+        "segment",
+        "filter",
+    ):
         step = broken.step(name)
         column = step.stage.parent or step.record.names[0]
         rewrite_part(step, lambda rows, column=column: rows.filter(pc.not_equal(rows[column], rows[column][0])))
@@ -114,7 +126,7 @@ def test_rows_conserved(line, broken):
             pytest.fail(f"{name}: a lost row went unseen")
 
 
-@pytest.mark.parametrize("name", ["filter", "segment", "clean", "sketch", "dedup", "mix", "encode"])
+@pytest.mark.parametrize("name", ["filter", "segment", "clean", "select", "sketch", "dedup", "mix", "encode"])
 def test_a_stage_that_loses_a_row_publishes_nothing(line, broken, monkeypatch, name):
     step = broken.step(name)
 

@@ -94,9 +94,9 @@ def test_the_funnel_counts_every_stage_by_source(tmp_path):
     readme = card(tmp_path, Plan(marks=REJECTED)).read_text()
     rows = {row[0]: row[1:] for row in tables(readme)[1]}
     assert rows["source"][:3] == ["collectdocuments", "filterdocuments", "segmentpassages"]
-    assert rows["book"] == ["1", "1", "1 → 3", "3 → 2", "2", "2", "2", "2", "2", "2", "–"]
-    assert rows["web_zh"] == ["1", "1", "1 → 2", "2", "2", "2", "2 → 1", "1", "1", "1", "–"]
-    assert rows["talks"] == ["2", "–", "–", "–", "2", "2", "–", "2 → 1", "1", "–", "–"]
+    assert rows["book"] == ["1", "1", "1 → 3", "3 → 2", "2", "2", "2", "2", "2", "2", "2", "–"]
+    assert rows["web_zh"] == ["1", "1", "1 → 2", "2", "2", "2", "2", "2 → 1", "1", "1", "1", "–"]
+    assert rows["talks"] == ["2", "–", "–", "–", "–", "2", "2", "–", "2 → 1", "1", "–", "–"]
 
 
 def test_each_drop_reason_shows_a_dropped_row(tmp_path):

@@ -1,9 +1,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipeline.filter import FilterConfig, density, filter_documents
+from pipeline.domain import least_relevance, read_lexicons, relevance
+from pipeline.filter import FilterConfig, filter_documents
 from pipeline.readers.language import detect
 from tests.pipeline.tables_of import documents
 
@@ -32,16 +34,6 @@ def test_without_lexicons_any_domain_stays() -> None:
     assert filter_documents(documents(COOKING), FilterConfig(), {})["drop_reason"].to_pylist() == [None]
 
 
-def test_density_is_the_share_of_letters_in_terms(tmp_path: Path) -> None:
-    lexicon = tmp_path / "terms.txt"
-    lexicon.write_text("# made up\n高血压\nblood pressure\nPRESSURE\nulcer\n", encoding="utf-8")
-    assert density("高血压很常见", (lexicon,)) == pytest.approx(3 / 6)
-    assert density("Blood pressure rose, 120 / 80.", (lexicon,)) == pytest.approx(13 / 17)
-    assert density("The pressure of ulcers", (lexicon,)) == pytest.approx((8 + 6) / 19)
-    assert density("Blood. Pressure", (lexicon,)) == pytest.approx(8 / 13), "a term does not reach over a full stop"
-    assert density("12 + 3", (lexicon,)) == 0.0
-
-
 def test_lexicons_say_where_they_come_from_and_hold_clean_terms() -> None:
     assert sum(path.stat().st_size for path in LEXICONS) < 600_000
     for path in LEXICONS:
@@ -56,14 +48,11 @@ def test_lexicons_say_where_they_come_from_and_hold_clean_terms() -> None:
 def test_the_domain_is_told_on_labelled_passages(real_data: Path) -> None:
     path = real_data / "nonmedical" / "domain_dev" / "labelled.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    limits = FilterConfig().min_density
-    right: dict[str, list[bool]] = {"zh": [], "en": []}
-    for row in rows:
-        if row["label"] != "borderline" and not row["suspect"]:
-            lang = detect(row["text"])
-            limit = limits.get(lang, limits.get(lang.split("-")[0], limits["en"]))
-            right[row["lang"]].append((density(row["text"], LEXICONS) >= limit) == (row["label"] == "medical"))
-    accuracy = {lang: sum(found) / len(found) for lang, found in right.items()}
+    rows = [row for row in rows if row["label"] != "borderline" and not row["suspect"]]
+    found = relevance([row["text"] for row in rows], read_lexicons(LEXICONS))
+    least = least_relevance([detect(row["text"]) for row in rows], FilterConfig().min_relevance)
+    right = (found >= least) == np.array([row["label"] == "medical" for row in rows])
+    accuracy = {lang: right[[row["lang"] == lang for row in rows]].mean() for lang in ("zh", "en")}
     print(accuracy)
-    assert accuracy["zh"] > 0.93
+    assert accuracy["zh"] > 0.92
     assert accuracy["en"] > 0.95
