@@ -25,6 +25,7 @@ SHARED = {
     ("select", "languages"): ("filter", "languages"),
     ("select", "lexicons"): ("filter", "lexicons"),
     ("dedup", "ngram"): ("sketch", "ngram"),
+    ("segment", "tokenizer"): ("train", "model"),
     ("encode", "tokenizer"): ("train", "model"),
     ("encode", "chat_template"): ("train", "chat_template"),
     ("pack", "row_tokens"): ("encode", "max_tokens"),
@@ -139,7 +140,10 @@ def _step(
     inputs: Mapping[str, tuple[Step, ...]],
     card: SourceCard | None,
 ) -> Step:
-    files = {name: _setting_files(recipe, stage, name, getattr(config, name)) for name in stage.files}
+    settings = config.model_dump(mode="json")
+    if "tokenizer" in settings and settings["max_tokens"] is None:
+        settings["tokenizer"] = None  # nothing is counted in tokens, so that the model may change
+    files = {name: _setting_files(recipe, stage, name, settings[name]) for name in stage.files}
     identity: dict[str, Any] = {
         "stage": stage.name,
         "version": stage.version,

@@ -1,20 +1,30 @@
 """Segment documents into passages: self-contained pieces along sections, then paragraphs, then sentences.
 
 Reads Document, writes Passage; one to many. A passage is `document.text[start:end]` as it stands, without white space
-around it. Heading lines are left out of passages, as they are in `headings`, the outermost first. Paragraphs of one
-section are put together up to the budget; only a paragraph over budget is cut, at sentences, then at semicolons, and
-one sentence that is still longer stays whole. A document that has no text gives one dropped row.
+around it. regions.py and units.py take a document apart, cuts.py chooses where passages begin. The heading lines over a
+passage are left out of it, as they are in `headings`, the outermost first. Short neighbouring sections, as those of a
+structured abstract, come together: then `headings` are those they share and the other heading lines stay in the text.
+A table over budget is cut between its rows, and `headings` of the later pieces end with its caption and header row.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
+from pipeline.cuts import SHARED, cheapest_cuts
 from pipeline.recipe import Config
 from pipeline.records import PASSAGE, marked_schema, text_hash
-from pipeline.sentences import Span, split_clauses, split_sentences, trim_spans
+from pipeline.regions import Region, Sections, join_spans, regions, seam
+from pipeline.sentences import Span
+from pipeline.tokens import token_ruler
+from pipeline.units import Table, units
 
 
 class SegmentConfig(Config):
@@ -22,20 +32,82 @@ class SegmentConfig(Config):
 
     max_chars: dict[str, int] = Field(default={"zh": 500, "lzh": 500, "en": 1500}, description="budget of a passage")
     min_chars: dict[str, int] = Field(
-        default={"zh": 120, "lzh": 80, "en": 360}, description="the last piece of a section grows to this"
+        default={"zh": 120, "lzh": 80, "en": 360}, description="what is shorter joins a neighbour that it fits beside"
+    )
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="budget in tokens of the model that is trained, in place of max_chars"
+    )
+    tokenizer: str = Field(default="", description="folder or hub name; filled from [train] model")
+    max_sentence: float = Field(
+        default=4, ge=1, description="budgets that one sentence may be long; a longer one is dropped"
     )
 
 
-def segment_documents(documents: pa.Table, config: SegmentConfig) -> pa.Table:
+class Piece(NamedTuple):
+    """A passage to be: its span, the headings over it, its page, and why it is dropped, if it is."""
+
+    start: int
+    end: int
+    headings: Sequence[str]
+    page: int | None
+    drop_reason: str | None = None
+    drop_detail: str | None = None
+
+
+def segment_documents(
+    documents: pa.Table, config: SegmentConfig, files: Mapping[str, Sequence[Path]] | None = None
+) -> pa.Table:
     """Cut each document into passages, in order.
 
+    Args:
+        files: `tokenizer`, its folder or hub name, where the budget is in tokens.
+
     Returns:
-        Passages plus drop columns. A text that repeats within its document is dropped as `repeated_in_document`, a
-        document without text gives one row `no_text`; so every document's id appears in some row's `document_id`.
+        Passages plus drop columns; every document's id appears in some row's `document_id`. Dropped are a text that
+        repeats within its document (`repeated_in_document`), spans marked as `boilerplate`, what has no place to cut
+        it for several budgets (`no_sentence_end`), and a document without text (`no_text`, one row).
     """
-    columns = ["id", "source", "kind", "lang", "text", "title", "sections"]
-    rows = [row for document in documents.select(columns).to_pylist() for row in _passages(document, config)]
-    return pa.Table.from_pylist(rows, schema=marked_schema(PASSAGE))
+    tokenizer = str(files["tokenizer"][0]) if files and files.get("tokenizer") else None
+    rows: list[tuple[Any, ...]] = []
+    parents: list[int] = []
+    sections = _sections(documents)
+    columns = (documents[name].to_pylist() for name in ("id", "lang", "boilerplate"))
+    for row, (id, lang, boilerplate) in enumerate(zip(*columns, strict=True)):
+        text = documents["text"][row].as_py()
+        ruler = range(len(text) + 1) if tokenizer is None else token_ruler(text, tokenizer)
+        spans = join_spans(text, [(span["start"], span["end"]) for span in boilerplate])
+        seen: set[str] = set()
+        for piece in pieces(text, sections[row], spans, ruler, lang, config):
+            passage = text[piece.start : piece.end]
+            passage_id = f"{id}#{text_hash(passage)}"
+            if piece.drop_reason is None and passage_id in seen:
+                piece = piece._replace(drop_reason="repeated_in_document")
+            seen.add(passage_id)
+            rows.append((passage_id, passage, *piece))
+            parents.append(row)
+    return _passages(documents, parents, rows)
+
+
+def pieces(
+    text: str, sections: Sections, boilerplate: Sequence[Span], ruler: Sequence[int], lang: str, config: SegmentConfig
+) -> Iterator[Piece]:
+    """Yield the passages of a text in order, and its boilerplate, as rows to be dropped, among them.
+
+    Args:
+        boilerplate: spans in order that do not touch.
+        ruler: how much of the budget is used up before each character of the text, and at its end.
+    """
+    most = config.max_tokens or for_language(config.max_chars, lang)
+    least = for_language(config.min_chars, lang)
+    dropped = [Piece(start, end, (), None, "boilerplate") for start, end in boilerplate]
+    found = list(_cut(text, sections, regions(text, sections, boilerplate), ruler, lang, most, least))
+    for piece in sorted(found + dropped) if dropped else found:
+        size = ruler[piece.end] - ruler[piece.start]
+        if size > most * config.max_sentence and piece.drop_reason is None:
+            piece = piece._replace(drop_reason="no_sentence_end", drop_detail=f"{size} of {most}")
+        yield piece
+    if not found and not dropped:
+        yield Piece(0, 0, (), None, "no_text")
 
 
 def for_language(limits: Mapping[str, int], lang: str) -> int:
@@ -43,92 +115,59 @@ def for_language(limits: Mapping[str, int], lang: str) -> int:
     return limits.get(lang, limits.get(lang.split("-")[0], limits["en"]))
 
 
-def _passages(document: Mapping[str, Any], config: SegmentConfig) -> Iterator[dict[str, Any]]:
-    text, lang = document["text"], document["lang"]
-    common = {name: document[name] for name in ("source", "kind", "lang", "title")} | {"document_id": document["id"]}
-    seen: set[str] = set()
-    for region, headings, page in regions(text, document["sections"]):
-        for start, end in _pieces(text, region, lang, config):
-            id = f"{document['id']}#{text_hash(text[start:end])}"
-            yield common | {
-                "id": id,
-                "start": start,
-                "end": end,
-                "text": text[start:end],
-                "headings": headings,
-                "page": page,
-                "drop_reason": "repeated_in_document" if id in seen else None,
-            }
-            seen.add(id)
-    if not seen:
-        empty = {"id": f"{document['id']}#{text_hash('')}", "start": 0, "end": 0, "text": "", "headings": []}
-        yield common | empty | {"drop_reason": "no_text"}
+def _cut(
+    text: str, sections: Sections, found: Sequence[Region], ruler: Sequence[int], lang: str, most: int, least: int
+) -> Iterator[Piece]:
+    """Lay out the units of all regions, choose the cuts, and yield what lies between them."""
+    rows = array("q")  # U times the nine columns of cuts.py
+    region_of: list[Region] = []
+    tables: dict[int, Table] = {}
+    before: Region | None = None
+    for region in found:
+        laid, inside = units(text, region, ruler, most, lang)
+        tables |= inside
+        shared, cost = seam(text, sections, before, region, rows[-8] if rows else 0)
+        depth, lead = len(region.path), region.leads[0] if region.leads else None
+        for start, end, inner in laid:
+            opened = depth if lead is None else depth - len(region.leads)
+            rows.extend(
+                (start, end, ruler[start], ruler[end], ruler[start if lead is None else lead], depth, opened, shared)
+            )
+            rows.append(inner if cost is None else cost)
+            region_of.append(region)
+            shared, cost, lead = depth, None, None
+        before = region if laid else before
+    if not region_of:
+        return
+    units_U9 = np.frombuffer(rows, np.int64).reshape(-1, 9)
+    firsts = cheapest_cuts(units_U9, most, least).tolist()
+    for first, stop in zip(firsts, [*firsts[1:], len(region_of)], strict=True):
+        region = region_of[first]
+        shared = min([len(region.path), *units_U9[first + 1 : stop, SHARED].tolist()])
+        start = rows[9 * first]
+        if shared < len(region.path):
+            start = region.leads[shared - len(region.path)]
+        headings = [sections.headings[section] for section in region.path[:shared]]
+        yield Piece(start, rows[9 * stop - 8], [*headings, *tables.get(start, ())], region.page)
 
 
-def regions(text: str, sections: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Span, list[str], int | None]]:
-    """Yield the spans of a text between section boundaries and heading lines, with their headings and page."""
-    position = 0
-    inside: list[Mapping[str, Any]] = []
-
-    def leave(until: int) -> Iterator[tuple[Span, list[str], int | None]]:
-        nonlocal position
-        if position < until:
-            page = next((section["page"] for section in reversed(inside) if section["page"] is not None), None)
-            yield (position, until), [section["heading"] for section in inside if section["heading"]], page
-            position = until
-
-    for section in sorted(sections, key=lambda section: (section["start"], -section["end"])):
-        while inside and inside[-1]["end"] <= section["start"]:
-            yield from leave(inside[-1]["end"])
-            inside.pop()
-        yield from leave(section["start"])
-        inside.append(section)
-        if section["heading"]:
-            line_end = text.find("\n", section["start"], section["end"])
-            position = max(position, section["end"] if line_end < 0 else line_end)
-    while inside:
-        yield from leave(inside[-1]["end"])
-        inside.pop()
-    yield from leave(len(text))
+def _sections(documents: pa.Table) -> list[Sections]:
+    """Take the sections of all documents apart by column."""
+    column = documents["sections"].combine_chunks()
+    flat = column.flatten()
+    starts, ends = flat.field("start").to_pylist(), flat.field("end").to_pylist()
+    headings, pages = flat.field("heading").to_pylist(), flat.field("page").to_pylist()
+    bounds = [0, *np.cumsum(pc.list_value_length(column).to_numpy(zero_copy_only=False)).tolist()]
+    return [
+        Sections(starts[first:stop], ends[first:stop], headings[first:stop], pages[first:stop])
+        for first, stop in pairwise(bounds)
+    ]
 
 
-def _pieces(text: str, region: Span, lang: str, config: SegmentConfig) -> list[Span]:
-    """Put the units of a region together into pieces within budget."""
-    most, least = for_language(config.max_chars, lang), for_language(config.min_chars, lang)
-    pieces: list[list[Span]] = []
-    for unit in _units(text, region, lang, most):
-        if pieces and unit[1] - pieces[-1][0][0] <= most:
-            pieces[-1].append(unit)
-        else:
-            pieces.append([unit])
-    if len(pieces) > 1:
-        _balance(pieces[-2], pieces[-1], least, most)
-    return [(piece[0][0], piece[-1][1]) for piece in pieces]
-
-
-def _balance(before: list[Span], last: list[Span], least: int, most: int) -> None:
-    """Move units from the last piece but one to a last piece that is too short to stand alone."""
-    while (
-        len(before) > 1
-        and last[-1][1] - last[0][0] < least
-        and last[-1][1] - before[-1][0] <= most
-        and before[-2][1] - before[0][0] >= least
-    ):
-        last.insert(0, before.pop())
-
-
-def _units(text: str, region: Span, lang: str, most: int) -> Iterator[Span]:
-    """Yield paragraphs; of those over budget, sentences; of those over budget, clauses."""
-    for paragraph in _within(
-        text, region, lambda part: trim_spans(part, [at + 1 for at, char in enumerate(part) if char == "\n"])
-    ):
-        if paragraph[1] - paragraph[0] <= most:
-            yield paragraph
-            continue
-        for sentence in _within(text, paragraph, lambda part: split_sentences(part, lang)):
-            yield from [sentence] if sentence[1] - sentence[0] <= most else _within(text, sentence, split_clauses)
-
-
-def _within(text: str, span: Span, split: Callable[[str], list[Span]]) -> list[Span]:
-    start, end = span
-    return [(start + first, start + last) for first, last in split(text[start:end])]
+def _passages(documents: pa.Table, parents: Sequence[int], rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Put N passages together as a table: what they have of their own, and what they have from their documents."""
+    own = dict(zip(("id", "text", *Piece._fields), zip(*rows, strict=True) if rows else [()] * 8, strict=True))
+    parent = documents.select(["id", "source", "kind", "lang", "title"]).take(pa.array(parents, pa.int64()))
+    inherited = dict(zip(("document_id", "source", "kind", "lang", "title"), parent.columns, strict=True))
+    schema = marked_schema(PASSAGE)
+    return pa.table([inherited.get(name, own.get(name)) for name in schema.names], schema=schema)

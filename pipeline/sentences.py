@@ -1,20 +1,33 @@
 """Split a text into sentences, Chinese and English, without a model: terminators, what follows them, abbreviations.
 
-A sentence ends at 。！？ (with closing quotes and brackets), at a line end, and at . ! ? where white space and the look
-of a new sentence follow. Abbreviations, initials, decimals and enumerations do not end one. In Chinese text a full
-stop in ASCII also ends a sentence right after a Han character, as many abstracts are typeset.
+A sentence ends at 。！？ (with closing quotes, brackets and reference marks), at a line end, and at . ! ? where white
+space and the look of a new sentence follow. Abbreviations, initials, decimals, the numbers of items and ellipses do not
+end one. In Chinese text a full stop in ASCII also ends a sentence right after a Han character, as many abstracts are
+typeset. Every look around a mark is bounded, so that the time is linear in the text, whatever the text.
 """
 
 import re
 
 Span = tuple[int, int]
 
-_CLOSERS = "”’\"'」』）)】〕》］]"
-_TERMINATOR = re.compile(rf"[。！？!?．.]+[{re.escape(_CLOSERS)}]*|\n")
-_CLAUSE_END = re.compile(rf"[；;][{re.escape(_CLOSERS)}]*")
-_STARTS_SENTENCE = re.compile(r"\s+[\"'“‘(\[<«*•\-–—]*(?:[A-Z0-9À-ÖØ-Þ]|[^\x00-\u024f])")
+_CLOSERS = re.escape("”’\"'」』）)】〕》］]")
+_REFERENCE = r"(?:[\[［〔]\d{1,3}(?:[,，、\-–~]\s?\d{1,3}){0,20}[\]］〕])"  # "...well.[3,4] The next"
+_MARK = re.compile(
+    rf"[。！？][。！？!?.．…]*+(?:{_REFERENCE}|[{_CLOSERS}])*+(?![，、；：,;])|\n"
+    rf"|(?P<half>[!?．.]+)(?:{_REFERENCE}|[{_CLOSERS}])*+"
+)
+_CLAUSE_END = re.compile(rf"[；;][{_CLOSERS}]*+")
+# How old books mark a pause: commas, gaps, circles, or nothing but the particle that ends a statement or question.
+_PAUSE = re.compile(r"[，,、；;：:∶○◯〇·．\u3000 ]+|[也矣焉哉耳乎歟欤耶](?![也矣焉哉耳乎歟欤耶者夫])")
+_STARTS_SENTENCE = re.compile(r"\s{1,8}[\"'“‘(\[<«*•\-–—]{0,4}(?:[A-Z0-9À-ÖØ-Þ]|[^\x00-\u024f])")
+_STARTER = re.compile(
+    r"\s+(?:The|This|These|Those|It|Its|He|She|They|We|You|In|On|At|For|If|When|However|Although|There|A|An|Patients?|"
+    r"After|Before|Then|No|Our|His|Her|Their|Do|To|As|Most|Some|All|Both|Take|Use|Treatment)\s"
+)
 _HAN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff，；：、）”》\U00020000-\U0003ffff]")
 _LAST_WORD = re.compile(r"[(\[\"'“‘]*((?:[^\W\d_]\.)*[^\W\d_]+)$")
+_ITEM_NUMBER = re.compile(r"(?:(?:^|\n)\s*|[;；:：。.,，、)）]\s*)[(（]?(?:\d{1,3}|[IVX]{1,5})$")
+_SPACED_NUMBER = re.compile(r"\s\d{1,2}$")
 _LETTERED = re.compile(  # what a single letter names, so that it is no initial
     r"(?:\d|\b(?:vitamins?|hepatitis|influenza|types?|groups?|grades?|stages?|class|factors?|appendix|and|or))\s+$",
     re.IGNORECASE,
@@ -26,11 +39,20 @@ _ABBREVIATED = """
     spp sp subsp var syn cv art arts med surg hosp resp wt ht dx rx tx hx
 """
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
+# These may stand at the end of a sentence as well; the word that follows tells.
+_ENDING = "a.m p.m u.s u.k u.n ph.d m.d b.i.d t.i.d q.d q.i.d i.v i.m s.c p.o inc ltd co corp al jr sr"
+_MAY_END = frozenset(_ENDING.split())
+_UNITS = frozenset(("min", "max", "sec", "wt", "ht", "mon"))  # "for 5 min. The": a unit when a digit stands before it
 
 
 def split_sentences(text: str, lang: str) -> list[Span]:
     """Return the spans of a text's sentences in order; together they cover everything but white space, once."""
-    cuts = [mark.end() for mark in _TERMINATOR.finditer(text) if _ends_sentence(text, mark, lang)]
+    chinese = lang.startswith("zh") or lang == "lzh"
+    cuts = [
+        mark.end()
+        for mark in _MARK.finditer(text)
+        if mark.lastgroup is None or _ends_sentence(text, *mark.span("half"), mark.end(), chinese)
+    ]
     return trim_spans(text, cuts)
 
 
@@ -39,44 +61,54 @@ def split_clauses(text: str) -> list[Span]:
     return trim_spans(text, [mark.end() for mark in _CLAUSE_END.finditer(text)])
 
 
+def split_pauses(text: str) -> list[Span]:
+    """Return the spans between the pauses of a classical text that has no full stops."""
+    return trim_spans(text, [mark.end() for mark in _PAUSE.finditer(text)])
+
+
 def trim_spans(text: str, cuts: list[int]) -> list[Span]:
     """Return what lies between the cuts, without white space around it, where there is anything."""
     spans = []
-    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+    start = 0
+    for end in (*cuts, len(text)):
         piece = text[start:end]
         if body := piece.strip():
-            start += len(piece) - len(piece.lstrip())
-            spans.append((start, start + len(body)))
+            first = start if piece[0] == body[0] else start + len(piece) - len(piece.lstrip())
+            spans.append((first, first + len(body)))
+        start = end
     return spans
 
 
-def _ends_sentence(text: str, mark: re.Match[str], lang: str) -> bool:
-    run = mark.group()
-    before, after = text[: mark.start()][-40:], text[mark.end() : mark.end() + 12]
-    if run == "\n" or run[0] in "。！？":
-        return True
-    chinese = lang.startswith("zh") or lang == "lzh"
-    if run[0] in "!?" and chinese:
-        return not after[:1].isalnum() or not after[:1].isascii()
-    if run[0] in ".．" and chinese and _HAN.search(before[-1:]) and not re.match(r"\s*\d", after):
-        return True
+def _ends_sentence(text: str, start: int, stop: int, end: int, chinese: bool) -> bool:
+    """Tell whether the run of half-width marks text[start:stop], with closers up to `end`, ends a sentence."""
+    dots = text[start] in ".．"
+    after = text[end : end + 16]
+    if chinese:
+        if not dots:
+            return not (after[:1].isascii() and after[:1].isalnum()) and after[:1] not in {"，", "、", ",", "；", "："}
+        if stop - start > 1:
+            return not after or after[:1].isspace()
+        if _HAN.match(text, start - 1 if start else 0) and start and not re.match(r"\s*\d", after):
+            return True
     if not after.strip():
         return True
     if not _STARTS_SENTENCE.match(after):
         return False
-    return run[0] in "!?" or not _abbreviated(before, run)
+    return not dots or stop - start > 1 or not _abbreviated(text[max(0, start - 40) : start], after, chinese)
 
 
-def _abbreviated(before: str, run: str) -> bool:
+def _abbreviated(before: str, after: str, chinese: bool) -> bool:
     """Tell whether the full stop after `before` belongs to an abbreviation, an initial or the number of an item."""
-    if run.startswith(".."):
-        return False
-    if re.search(r"(?:^|\n)\s*\(?\d{1,3}$", before):
+    if _ITEM_NUMBER.search(before):
         return True  # "1. First item"
+    if before[-1:].isdigit():
+        return chinese and _SPACED_NUMBER.search(before) is not None
     word = _LAST_WORD.search(before)
     if word is None:
         return False
     name = word.group(1)
     if name.lower() in _ABBREVIATIONS:
-        return True
+        if name.lower() in _UNITS and re.search(r"\d\s?$", before[: word.start()]):
+            return False
+        return not (name.lower() in _MAY_END and _STARTER.match(after))
     return len(name) == 1 and name.isupper() and not _LETTERED.search(before[: word.start()])

@@ -72,7 +72,16 @@ BOTH = {TEXT: PASSAGE, PAIRS: EXAMPLE}
 STAGES = (
     Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=4),
     Stage("filter", filter_documents, FilterConfig, DOCUMENT, {TEXT: DOCUMENT}, files=("lexicons",), version=2),
-    Stage("segment", segment_documents, SegmentConfig, DOCUMENT, {TEXT: PASSAGE}, parent="document_id"),
+    Stage(
+        "segment",
+        segment_documents,
+        SegmentConfig,
+        DOCUMENT,
+        {TEXT: PASSAGE},
+        files=("tokenizer",),
+        parent="document_id",
+        version=2,
+    ),
     Stage("clean", clean_passages, CleanConfig, PASSAGE, {TEXT: PASSAGE}),
     Stage("select", select_passages, SelectConfig, PASSAGE, {TEXT: PASSAGE}, files=("lexicons",)),
     Stage("sketch", sketch_rows, SketchConfig, PASSAGE, {TEXT: SKETCH, PAIRS: SKETCH}),

@@ -34,6 +34,11 @@ class Passage:
         """The language that a model must write: zh (classical and traditional, too), en, or und."""
         return "zh" if self.lang in ("zh-Hans", "zh-Hant", "lzh") else self.lang
 
+    @property
+    def heading(self) -> str:
+        """The innermost heading that is not the header row of a table; empty if there is none."""
+        return next((heading for heading in reversed(self.headings) if " | " not in heading), "")
+
 
 @dataclass(frozen=True)
 class Made:

@@ -135,7 +135,7 @@ async def _pair_of(passage: Passage, span: tuple[int, int], config: RewriteConfi
     language, answer = passage.language, passage.text[slice(*span)]
     names = [
         passage.title,
-        *(name for name in passage.headings[-1:] if name != passage.title and not LABELS.fullmatch(name)),
+        *(name for name in (passage.heading,) if name != passage.title and not LABELS.fullmatch(name)),
     ]
     subject = " – ".join(name for name in names if name) or answer[:20]
     messages = [("system", SYSTEM[language])]

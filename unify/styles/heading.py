@@ -279,9 +279,7 @@ ASKED = {
 
 def applies(passage: Passage, config: RewriteConfig) -> bool:
     """Tell whether there is a title or heading to ask by, in a language that has templates."""
-    return passage.language in TEMPLATES and any(
-        clean.strip() for clean in (passage.title or "", *passage.headings[-1:])
-    )
+    return passage.language in TEMPLATES and any(clean.strip() for clean in (passage.title or "", passage.heading))
 
 
 async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]:
@@ -305,7 +303,7 @@ def subject_of(passage: Passage) -> tuple[str, str, str]:
     name = NUMBERING.sub("", (passage.title or "").strip()).strip()
     bare = name.strip("《》")
     title = as_in_text(re.split(r"[：:（(]|——| [-–|] ", bare)[0].strip() or bare)
-    heading = NUMBERING.sub("", (passage.headings[-1] if passage.headings else "").strip()).strip().rstrip("：:。. ")
+    heading = NUMBERING.sub("", passage.heading.strip()).strip().rstrip("：:。. ")
     if not heading or heading in (title, bare):
         return ("book" if name.startswith("《") or passage.kind == "books" else "topic"), title or heading, ""
     if LABELS.fullmatch(heading) and title:
