@@ -13,8 +13,9 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from pipeline.collect import card_settings, source_files, source_root
+from pipeline.dedup import DedupConfig
 from pipeline.recipe import Config, Recipe, RecipeError, SourceCard, first_error, load_cards, load_recipe
-from pipeline.shards import file_sha256, write_atomically
+from pipeline.shards import file_sha256, is_complete, write_atomically
 from pipeline.stages import PAIRS, STAGE_NAMES, STAGES, TEXT, Line, Stage, Step
 from training.config import UNHASHED, TrainConfig
 from unify.rewrite import RewriteConfig, prompts_of
@@ -26,14 +27,20 @@ SHARED = {
     ("select", "lexicons"): ("filter", "lexicons"),
     ("dedup", "ngram"): ("sketch", "ngram"),
     ("segment", "tokenizer"): ("train", "model"),
+    ("dedup", "normalise"): ("sketch", "normalise"),
     ("encode", "tokenizer"): ("train", "model"),
     ("encode", "chat_template"): ("train", "chat_template"),
     ("pack", "row_tokens"): ("encode", "max_tokens"),
 }
 
+IN_INPUTS = ("against",)  # settings that inputs stand for, by their keys
 
-def read_line(path: str | Path, through: str = "pack") -> Line:
+
+def read_line(path: str | Path, through: str = "pack", above: tuple[Path, ...] = ()) -> Line:
     """Read a recipe and lay out its steps through a stage.
+
+    Args:
+        above: the recipes that name this one in [dedup] against.
 
     Raises:
         RecipeError: a mistake in the recipe, a card, or a file that they name.
@@ -43,7 +50,9 @@ def read_line(path: str | Path, through: str = "pack") -> Line:
         raise RecipeError(f"--through: got {through!r}, expected one of {', '.join(STAGE_NAMES)}")
     cards = tuple(load_cards(recipe))
     configs = read_configs(recipe)
-    steps = _steps(recipe, cards, configs, STAGE_NAMES[: STAGE_NAMES.index(through) + 1])
+    names = STAGE_NAMES[: STAGE_NAMES.index(through) + 1]
+    earlier = _kept_before(recipe, configs, above) if "dedup" in names else {}
+    steps = _steps(recipe, cards, configs, names, earlier)
     _remember_hashes(recipe)
     return Line(recipe, cards, configs, steps)
 
@@ -89,8 +98,47 @@ def train_directory(line: Line) -> Path:
     return line.recipe.output_folder / "train" / key
 
 
+Inputs = Mapping[str, tuple[Step, ...]]
+
+
+def _kept_before(recipe: Recipe, configs: Mapping[str, Config], above: tuple[Path, ...]) -> dict[str, Inputs]:
+    """Return, by form, what the recipes of [dedup] against kept: their dedup and sketch steps, and theirs in turn.
+
+    Raises:
+        RecipeError: such a recipe is not there, not finished, sketched otherwise, or leads back to this one.
+    """
+    found: dict[str, dict[str, tuple[Step, ...]]] = {}
+    for name in cast(DedupConfig, configs["dedup"]).against:
+        path, where = recipe.resolve(name), f"{recipe.path} [dedup] against"
+        if path.resolve() in (recipe.path.resolve(), *above):
+            raise RecipeError(f"{where}: got {path}, which leads back to itself, expected an earlier recipe")
+        if not path.is_file():
+            raise RecipeError(f"{where}: got {path}, expected a recipe that exists")
+        line = read_line(path, "dedup", (*above, recipe.path.resolve()))
+        if line.configs["sketch"] != configs["sketch"]:
+            raise RecipeError(f"{where}: got {path} with other [sketch] settings or seed, expected the same in both")
+        for step in line.steps:
+            if step.stage.name != "dedup":
+                continue
+            if unfinished := [need for need in (*step.inputs["sketch"], step) if not is_complete(need.directory)]:
+                raise RecipeError(
+                    f"{where}: got {path}, whose {unfinished[0].label} is not made, expected a finished run; "
+                    f"first: onestage run {path} --through dedup"
+                )
+            into = found.setdefault(step.form, {"kept": (), "kept_sketch": ()})
+            for input, own in (("kept", (step,)), ("kept_sketch", step.inputs["sketch"])):
+                known = {before.directory for before in into[input]}
+                together = (*step.inputs.get(input, ()), *own)
+                into[input] += tuple(before for before in together if before.directory not in known)
+    return dict(found)
+
+
 def _steps(
-    recipe: Recipe, cards: Sequence[SourceCard], configs: Mapping[str, Config], names: Sequence[str]
+    recipe: Recipe,
+    cards: Sequence[SourceCard],
+    configs: Mapping[str, Config],
+    names: Sequence[str],
+    earlier: Mapping[str, Inputs],
 ) -> tuple[Step, ...]:
     """Lay out the steps of the named stages; the inputs of each stand before it."""
     stages = {stage.name: stage for stage in STAGES}
@@ -121,7 +169,8 @@ def _steps(
             add(name, card.name, card.form, {"rows": tuple(read)} if read else {}, card)
     for form, rows in ((TEXT, "select"), (PAIRS, "collect")):
         if of("sketch", form):
-            add("dedup", form, form, {"sketch": of("sketch", form), "rows": of(rows, form)})
+            own = {"sketch": of("sketch", form), "rows": of(rows, form)}
+            add("dedup", form, form, {**own, **earlier.get(form, {})})
     if of("dedup", TEXT):
         add("rewrite", "", TEXT, {"rows": of("dedup", TEXT)})
     add("mix", "", "", {"rewrite": of("rewrite", TEXT), "pairs": of("dedup", PAIRS)})
@@ -147,7 +196,7 @@ def _step(
     identity: dict[str, Any] = {
         "stage": stage.name,
         "version": stage.version,
-        "settings": config.model_dump(mode="json", exclude_defaults=True, exclude=set(stage.files)),
+        "settings": config.model_dump(mode="json", exclude_defaults=True, exclude={*stage.files, *IN_INPUTS}),
         "files": {name: [_content(recipe, path) for path in paths] for name, paths in files.items() if paths},
         "inputs": {name: [step.key for step in steps] for name, steps in inputs.items()},
     }

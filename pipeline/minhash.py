@@ -1,120 +1,229 @@
-"""The arithmetic of dedup: normalised text, shingles, signatures, band keys, sketches, exact Jaccard. No IO.
+"""The arithmetic of dedup: shingles, signatures, band keys, sketches, exact Jaccard. No IO and no Python string.
 
-Shingles are character n-grams, because Chinese has no spaces; MinHash signatures are datasketch's (Broder, 1997;
-its permutation scheme "affine32"), and rows of a signature are joined to bands as in Leskovec, Rajaraman and Ullman,
-Mining of Massive Datasets, section 3.4. Nothing depends on the machine or on the order of texts.
+Shingles are character n-grams of a text's letters (letters.py), because Chinese has no spaces. A signature is that of
+Dahlgaard, Knudsen and Thorup (Fast Similarity Sketching, FOCS 2017): round after round, each shingle falls into one of
+P bins, until no bin is empty; a bin keeps the smallest of the first round that reached it. Two texts agree in a bin
+with a probability equal to their Jaccard similarity, as under MinHash (Broder, 1997), for one hash a shingle where
+texts are long, and without the bias of bins left empty where they are short. Rows of a signature are joined to bands as
+in Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, section 3.4. Nothing depends on the machine or on the
+order of texts.
 
-Shapes: N rows, S shingles of one text, P permutations, B bands of R rows each (B x R <= P).
+Shapes: N texts, S shingles of one text, P bins, B bands of R rows each (B x R = P), M pairs.
 """
 
 import math
-import re
-import unicodedata
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasketch import MinHash
+from numba import njit, types
 from numpy.typing import NDArray
 
-NOT_LETTERS = re.compile(r"[\W_]+")  # all but letters and digits of any script
-SHINGLES_AT_ONCE = 4096  # keeps the (shingles, P) products of a long text in the processor's cache
+from pipeline.letters import BYTES, FOLDS, OFFSETS, POINTS, TABLE, Fold, buffers_of, letters_of, read_letters
 
 # Odd constants of the 64-bit MurmurHash3 finalizer (Appleby), a bijection that spreads every bit.
 MIX_1, MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
-SHIFT = np.uint64(33)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: steps that never come near each other (Weyl)
+ONE, HALF, SHIFT = np.uint64(1), np.uint64(32), np.uint64(33)
+LOW = np.uint64(0xFFFFFFFF)
+NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
+HASHES = types.uint64[::1]
 
 
-def texts_of(rows: pa.Table) -> pa.Array:
+def texts_of(rows: pa.Table) -> pa.ChunkedArray:
     """Return the (N,) texts that dedup compares: a Passage's text, or an Example's contents joined by line feeds."""
     if "text" in rows.column_names:
-        return rows["text"].combine_chunks()
+        return rows["text"]
     messages = rows["messages"].combine_chunks()
     offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(messages).to_numpy(zero_copy_only=False))])
     contents = pc.struct_field(pc.list_flatten(messages), "content")
-    return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), contents), "\n")
+    return pa.chunked_array([pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), contents), "\n")])
 
 
-def normalise(text: str) -> str:
-    """Return what two texts must share to count as the same: NFKC, lower case, letters and digits only.
-
-    A text that has neither letter nor digit is left as NFKC makes it, so that "???" and "!!!" stay two texts.
-    """
-    folded = unicodedata.normalize("NFKC", text).lower()
-    return NOT_LETTERS.sub("", folded) or folded
-
-
-def shingles_of(normalised: str, ngram: int) -> NDArray[np.uint64]:
-    """Hash the distinct character n-grams of a normalised text.
+def sketch_texts(
+    texts: pa.ChunkedArray, *, ngram: int, bands: int, rows: int, seed: int, folds: tuple[Fold, ...] = FOLDS
+) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.uint64]]:
+    """Sketch N texts.
 
     Returns:
-        (S,) sorted, S >= 1. A text shorter than `ngram` is one shingle, the whole of it.
+        (N, B) band keys: equal in band b means equal in all R of its bins. (N, P) sketches, one byte a bin: b-bit
+        minwise hashing (Li and König, 2010) with b = 8. (N, 2) digests, equal where the letters are.
     """
-    points = np.frombuffer(normalised.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
-    width = min(ngram, len(points))
-    hashes = np.full(len(points) - width + 1, width, dtype=np.uint64)
-    for offset in range(width):  # a polynomial in MIX_1, as Karp and Rabin (1987) hash a window
-        hashes = hashes * MIX_1 + points[offset : offset + len(hashes)]
-    return np.unique(_mix(hashes))
+    num_texts, letters = len(texts), letters_of(folds)
+    keys_NB = np.empty((num_texts, bands), np.uint64)
+    sketches_NP = np.empty((num_texts, bands * rows), np.uint8)
+    digests_N2 = np.empty((num_texts, 2), np.uint64)
+    start = 0
+    for chunk in texts.chunks:
+        data, offsets = buffers_of(chunk)
+        part = slice(start, start + len(chunk))
+        _sketch(
+            *(data, offsets, letters.table, letters.spill, ngram, rows, np.uint64(seed)),
+            *(keys_NB[part], sketches_NP[part], digests_N2[part]),
+        )
+        start += len(chunk)
+    return keys_NB, sketches_NP, digests_N2
 
 
-def minhash(num_perm: int, seed: int) -> MinHash:
-    """Return an empty MinHash of P permutations that takes arrays of 32-bit hashes; `signature_of` copies it."""
-    return MinHash(num_perm=num_perm, seed=seed, scheme="affine32", hashfunc=_as_hashed)
+def jaccard_of(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    pairs_M2: NDArray[np.int64],
+    ngram: int,
+    folds: tuple[Fold, ...] = FOLDS,
+) -> NDArray[np.float64]:
+    """Return |A and B| / |A or B| of the shingles of M pairs of texts, given by their places in `offsets`.
 
-
-def signature_of(shingles: NDArray[np.uint64], empty: MinHash) -> NDArray[np.uint32]:
-    """Return the (P,) smallest value of the (S,) shingles under each permutation of an empty MinHash.
-
-    One permutation agrees between two texts with a probability equal to their Jaccard similarity.
+    Pairs that follow each other with the same first text read it once.
     """
-    filled = empty.copy()
-    low_bits = shingles.astype(np.uint32)
-    for start in range(0, len(low_bits), SHINGLES_AT_ONCE):
-        filled.update_batch([low_bits[start : start + SHINGLES_AT_ONCE]])
-    signature: NDArray[np.uint32] = filled.hashvalues
-    return signature
+    letters, similar = letters_of(folds), np.zeros(len(pairs_M2), np.float64)
+    _jaccard(data, offsets, letters.table, letters.spill, ngram, np.ascontiguousarray(pairs_M2, np.int64), similar)
+    return similar
 
 
-def band_keys(signatures_NP: NDArray[np.uint32], bands: int, rows: int) -> NDArray[np.uint64]:
-    """Hash R consecutive permutations to one key: (N, P) -> (N, B). Equal in band b: equal in all R of them."""
-    parts_NBR = signatures_NP[:, : bands * rows].reshape(-1, bands, rows).astype(np.uint64)
-    keys_NB = np.zeros(parts_NBR.shape[:2], dtype=np.uint64)
-    for row in range(rows):
-        keys_NB = _mix((keys_NB + MIX_2) ^ parts_NBR[:, :, row])
-    return keys_NB
+def least_share(min_jaccard: float, bins: int) -> float:
+    """Return the share of equal sketch bytes below which two texts are not compared further.
 
-
-def sketch_bytes(signatures_NP: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """Keep one byte a permutation, (N, P) -> (N, P): b-bit minwise hashing (Li and König, 2010) with b = 8."""
-    return (signatures_NP & np.uint32(0xFF)).astype(np.uint8)
-
-
-def may_reach(sketches_NP: NDArray[np.uint8], sketch_P: NDArray[np.uint8], min_jaccard: float) -> NDArray[np.bool_]:
-    """Tell for each of N sketches whether its text may have Jaccard similarity `min_jaccard` or more with another.
-
-    The share of equal bytes estimates J + (1 - J) / 256 with a standard deviation of sqrt(J (1 - J) / P). Four of them
-    below is refused: fewer than 1 in 10,000 true pairs at the threshold, none to speak of above it.
+    The share estimates J + (1 - J) / 256 with a standard deviation of sqrt(J (1 - J) / P). Four of them below is
+    refused: fewer than 1 in 10,000 true pairs at the threshold, none to speak of above it.
     """
-    least = min_jaccard - 4 * math.sqrt(min_jaccard * (1 - min_jaccard) / len(sketch_P))
-    likely: NDArray[np.bool_] = (sketches_NP == sketch_P).mean(axis=1) >= least
-    return likely
+    return min_jaccard - 4 * math.sqrt(min_jaccard * (1 - min_jaccard) / bins)
 
 
-def jaccard(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> float:
-    """Return |left and right| / |left or right| of two sorted arrays of distinct shingles."""
-    if not len(left) or not len(right):
-        return float(len(left) == len(right))
-    places = np.minimum(np.searchsorted(right, left), len(right) - 1)
-    common = int(np.count_nonzero(right[places] == left))
-    return common / (len(left) + len(right) - common)
+@njit(types.uint64(types.uint64), nogil=True, cache=True)
+def mixed(value):  # type: ignore[no-untyped-def]
+    """Spread the bits of a 64-bit value."""
+    value = (value ^ (value >> SHIFT)) * MIX_1
+    value = (value ^ (value >> SHIFT)) * MIX_2
+    return value ^ (value >> SHIFT)
 
 
-def _mix(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    hashes = (hashes ^ (hashes >> SHIFT)) * MIX_1
-    hashes = (hashes ^ (hashes >> SHIFT)) * MIX_2
-    return hashes ^ (hashes >> SHIFT)
+@njit(types.int64(POINTS, types.int64, types.int64, HASHES), nogil=True, cache=True)
+def shingle(points, count, ngram, hashes):  # type: ignore[no-untyped-def]
+    """Hash the n-grams of a text's letters in order, repeats included, and return how many: S >= 1.
+
+    A polynomial in MIX_1 (Karp and Rabin, 1987), mixed. A text shorter than `ngram` is one shingle, the whole of it.
+    """
+    width = min(ngram, count)
+    if width == 0:
+        hashes[0] = mixed(GOLDEN)
+        return 1
+    size = count - width + 1
+    for place in range(size):
+        hashes[place] = np.uint64(width)
+    for offset in range(width):  # pass by pass rather than rolling: no hash waits for the one before it
+        for place in range(size):
+            hashes[place] = hashes[place] * MIX_1 + np.uint64(points[place + offset])
+    for place in range(size):
+        hashes[place] = mixed(hashes[place])
+    return size
 
 
-def _as_hashed(shingles: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    return shingles
+@njit(types.void(HASHES, types.int64, types.uint64, HASHES), nogil=True, cache=True)
+def _fill_bins(hashes, size, seed, bins):  # type: ignore[no-untyped-def]
+    """Fill P bins with round << 32 | the smallest 32 bits of the hashes that fell into the bin in that round."""
+    num_bins = np.uint64(len(bins))
+    bins[:] = NOTHING
+    for turn in range(2 * len(bins)):
+        salt = mixed(seed + np.uint64(turn) * GOLDEN)
+        high = np.uint64(turn) << HALF
+        for place in range(size):
+            value = mixed(hashes[place] + salt) if turn else hashes[place] ^ salt
+            bin = ((value >> HALF) * num_bins) >> HALF
+            if turn >= len(bins):  # after P rounds of chance one round a bin, so that one shingle fills all of them
+                bin = np.uint64(turn - len(bins))
+            bins[bin] = min(bins[bin], high | (value & LOW))
+        filled = True
+        for bin_seen in range(len(bins)):
+            filled &= bins[bin_seen] != NOTHING
+        if filled:
+            return
+
+
+@njit(
+    types.void(
+        BYTES, OFFSETS, TABLE, TABLE, types.int64, types.int64, types.uint64,
+        types.uint64[:, ::1], types.uint8[:, ::1], types.uint64[:, ::1],
+    ),
+    nogil=True,
+    cache=True,
+)  # fmt: skip
+def _sketch(data, offsets, table, spill, ngram, rows, seed, keys_NB, sketches_NP, digests_N2):  # type: ignore[no-untyped-def]
+    longest = 0
+    for text in range(len(offsets) - 1):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    points, hashes = np.empty(longest + 1, np.uint32), np.empty(longest + 1, np.uint64)
+    bins = np.empty(sketches_NP.shape[1], np.uint64)
+    for text in range(len(offsets) - 1):
+        count = read_letters(data, offsets[text], offsets[text + 1], table, spill, points)
+        size = shingle(points, count, ngram, hashes)
+        placed, total = np.uint64(count), np.uint64(0)
+        for place in range(size):
+            placed += hashes[place] * (np.uint64(2 * place) + ONE)
+            total += hashes[place]
+        digests_N2[text, 0], digests_N2[text, 1] = placed, total
+        _fill_bins(hashes, size, seed, bins)
+        for bin in range(len(bins)):
+            sketches_NP[text, bin] = np.uint8(bins[bin] & np.uint64(0xFF))
+        for band in range(keys_NB.shape[1]):
+            key = np.uint64(0)
+            for bin in range(band * rows, (band + 1) * rows):
+                key = mixed((key + MIX_2) ^ bins[bin])
+            keys_NB[text, band] = key
+
+
+@njit(
+    types.void(BYTES, OFFSETS, TABLE, TABLE, types.int64, types.int64[:, ::1], types.float64[::1]),
+    nogil=True,
+    cache=True,
+)
+def _jaccard(data, offsets, table, spill, ngram, pairs_M2, similar):  # type: ignore[no-untyped-def]
+    """Two hash tables with open addressing: the left text's shingles, and what the right one has beyond them.
+
+    A slot counts only under the number of its text, so that no table is ever cleared.
+    """
+    longest = 0
+    for pair in range(len(pairs_M2)):
+        for side in range(2):
+            text = pairs_M2[pair, side]
+            longest = max(longest, offsets[text + 1] - offsets[text])
+    slots = 4
+    while slots < 2 * (longest + 1):
+        slots *= 2
+    last_slot = np.uint64(slots - 1)
+    points, hashes = np.empty(longest + 1, np.uint32), np.empty(longest + 1, np.uint64)
+    left_keys, right_keys = np.empty(slots, np.uint64), np.empty(slots, np.uint64)
+    left_of, right_of = np.zeros(slots, np.int64), np.zeros(slots, np.int64)  # the text or pair of a slot, from 1
+    met_by = np.zeros(slots, np.int64)  # the last pair whose right text had the left shingle of a slot
+    left, num_left = np.int64(-1), 0
+    for pair in range(len(pairs_M2)):
+        if pairs_M2[pair, 0] != left:
+            left = pairs_M2[pair, 0]
+            count = read_letters(data, offsets[left], offsets[left + 1], table, spill, points)
+            num_left = 0
+            for place in range(shingle(points, count, ngram, hashes)):
+                slot = np.int64(hashes[place] & last_slot)
+                while left_of[slot] == left + 1 and left_keys[slot] != hashes[place]:
+                    slot = (slot + 1) & (slots - 1)
+                if left_of[slot] != left + 1:
+                    left_of[slot], left_keys[slot] = left + 1, hashes[place]
+                    num_left += 1
+        right = pairs_M2[pair, 1]
+        count = read_letters(data, offsets[right], offsets[right + 1], table, spill, points)
+        common = beyond = 0
+        for place in range(shingle(points, count, ngram, hashes)):
+            slot = np.int64(hashes[place] & last_slot)
+            while left_of[slot] == left + 1 and left_keys[slot] != hashes[place]:
+                slot = (slot + 1) & (slots - 1)
+            if left_of[slot] == left + 1:
+                if met_by[slot] != pair + 1:
+                    met_by[slot] = pair + 1
+                    common += 1
+                continue
+            slot = np.int64(hashes[place] & last_slot)
+            while right_of[slot] == pair + 1 and right_keys[slot] != hashes[place]:
+                slot = (slot + 1) & (slots - 1)
+            if right_of[slot] != pair + 1:
+                right_of[slot], right_keys[slot] = pair + 1, hashes[place]
+                beyond += 1
+        similar[pair] = common / (num_left + beyond)

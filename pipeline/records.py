@@ -69,10 +69,15 @@ PASSAGE = pa.schema(
     ]
 )
 
-# What dedup compares. `bands` are keys: rows equal in one are candidates; `sketch` has one byte a permutation.
+# What dedup compares. `digest` (16 bytes) is equal where the letters are; `bands` are 64-bit keys, little-endian, and
+# rows equal in one are candidates; `sketch` has one byte a bin.
 SKETCH = pa.schema(
     _required(
-        ("passage_id", pa.string()), ("bands", pa.list_(pa.uint64())), ("sketch", pa.binary()), ("chars", pa.int64())
+        ("passage_id", pa.string()),
+        ("digest", pa.binary()),
+        ("bands", pa.binary()),
+        ("sketch", pa.binary()),
+        ("chars", pa.int64()),
     )
 )
 

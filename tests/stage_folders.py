@@ -201,7 +201,7 @@ def passage(source: str, texts: Sequence[str], number: int) -> Row:
 
 
 def sketch(id: str) -> Row:
-    return {"passage_id": id, "bands": [1], "sketch": b"\x00", "chars": 10}
+    return {"passage_id": id, "digest": b"\x00", "bands": b"\x01", "sketch": b"\x00", "chars": 10}
 
 
 def pair(row: Row, number: int, copy: int, plan: Plan) -> Row:

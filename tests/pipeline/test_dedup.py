@@ -2,14 +2,14 @@ import itertools
 import random
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasketch import MinHash, MinHashLSH
 
-from pipeline import dedup, minhash
+from pipeline import dedup
 from pipeline.dedup import DedupConfig, dedup_rows
+from pipeline.letters import fold_text
 from pipeline.records import EXAMPLE, PASSAGE, marked_schema
 from pipeline.shards import ContractError, Shard
 from pipeline.sketch import SketchConfig, sketch_rows
@@ -44,7 +44,7 @@ def inputs_of(folder: Path, shards: list[list[tuple[str, str, str]]]) -> dict[st
 def run(folder: Path, shards: list[list[tuple[str, str, str]]], config: DedupConfig = DedupConfig()) -> list[pa.Table]:  # noqa: B008
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scratch").mkdir(exist_ok=True)
-    return list(dedup_rows(inputs_of(folder, shards), config, folder / "scratch"))
+    return list(dedup_rows(inputs_of(folder, shards), config, folder / "scratch", {}))
 
 
 def outcome(tables: list[pa.Table]) -> dict[str, tuple[str | None, str | None]]:
@@ -69,11 +69,17 @@ def corpus(num_originals: int, seed: int = 0) -> list[tuple[str, str, str]]:
     return sorted(rows, key=lambda row: row[0])
 
 
+def grams_of(text: str) -> set[str]:
+    letters = fold_text(text)
+    return {letters[i : i + 5] for i in range(max(1, len(letters) - 4))}
+
+
+def true_jaccard(left: str, right: str) -> float:
+    return len(grams_of(left) & grams_of(right)) / len(grams_of(left) | grams_of(right))
+
+
 def true_pairs(rows: list[tuple[str, str, str]], least: float) -> dict[tuple[str, str], float]:
-    grams = []
-    for _, id, text in rows:
-        normal = minhash.normalise(text)
-        grams.append((id, {normal[i : i + 5] for i in range(max(1, len(normal) - 4))}))
+    grams = [(id, grams_of(text)) for _, id, text in rows]
     pairs = {}
     for (left, a), (right, b) in itertools.combinations(grams, 2):
         if (similarity := len(a & b) / len(a | b)) >= least:
@@ -107,9 +113,8 @@ def test_no_two_kept_rows_are_duplicates_and_every_drop_is_one(tmp_path):
 def test_every_pair_that_datasketch_finds_and_jaccard_confirms_is_found(tmp_path):
     lsh, signs = MinHashLSH(params=(21, 6), num_perm=126), {}
     for _, id, text in ROWS:
-        normal = minhash.normalise(text)
         signs[id] = MinHash(num_perm=126, seed=7)
-        signs[id].update_batch([normal[i : i + 5].encode() for i in range(max(1, len(normal) - 4))])
+        signs[id].update_batch([gram.encode() for gram in grams_of(text)])
         lsh.insert(id, signs[id])
     truth = true_pairs(ROWS, 0.8)
     theirs = [pair for pair in truth if pair[1] in lsh.query(signs[pair[0]])]
@@ -126,9 +131,8 @@ def test_the_detail_names_a_kept_row_and_its_exact_jaccard(tmp_path):
         if reason:
             kept, similarity = detail.removeprefix("kept ").split(", jaccard ")
             assert found[kept][0] is None
-            left, right = (minhash.shingles_of(minhash.normalise(texts[name]), 5) for name in (id, kept))
-            assert similarity == f"{minhash.jaccard(left, right):.2f}"
-            same = minhash.normalise(texts[id]) == minhash.normalise(texts[kept])
+            assert similarity == f"{true_jaccard(texts[id], texts[kept]):.2f}"
+            same = fold_text(texts[id]) == fold_text(texts[kept])
             assert reason == ("exact_duplicate" if same else "near_duplicate")
             reasons.add(reason)
     assert reasons == {"exact_duplicate", "near_duplicate"}
@@ -165,25 +169,48 @@ def test_short_texts_do_not_collapse(tmp_path):
     assert {id: reason for id, (reason, _) in found.items() if reason} == {"s/7": "exact_duplicate"}  # 是。 is longer
 
 
-def test_a_finished_band_is_not_compared_again_after_a_kill(tmp_path, monkeypatch):
-    whole = outcome(run(tmp_path / "whole", [ROWS]))
-    compared = []
-    exact = minhash.jaccard
+def test_a_finished_task_is_not_done_again_after_a_kill(tmp_path):
+    whole = outcome(run(tmp_path / "whole", [ROWS[:100], ROWS[100:]]))
+    inputs = inputs_of(tmp_path, [ROWS[:100], ROWS[100:]])
+    (tmp_path / "scratch").mkdir()
 
-    def killed_after_some(left: np.ndarray, right: np.ndarray) -> float:
-        compared.append(1)
-        if len(compared) == 80:
-            raise KeyboardInterrupt
-        return exact(left, right)
+    def killed_after(left: int):
+        def run_some(function, tasks):
+            nonlocal left
+            for task in tasks:
+                if left == 0:
+                    raise KeyboardInterrupt
+                left -= 1
+                yield function(*task)
 
-    monkeypatch.setattr(minhash, "jaccard", killed_after_some)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "killed", [ROWS])
-    scratch = tmp_path / "killed/scratch"
-    done = {path: path.stat().st_mtime_ns for path in [*scratch.glob("edges-*.npy"), *scratch.glob("rows-*/*")]}
-    assert sum(path.name.startswith("edges") for path in done) > 1
-    assert outcome(run(tmp_path / "killed", [ROWS])) == whole
-    assert done == {path: path.stat().st_mtime_ns for path in done}
+        return run_some
+
+    tasks, done = 0, {}
+    for left in itertools.chain([0, 1, 1, 1, 2, 3, 5, 8], itertools.repeat(4)):
+        try:
+            tables = list(dedup_rows(inputs, DedupConfig(), tmp_path / "scratch", {}, killed_after(left)))
+            break
+        except KeyboardInterrupt:
+            tasks += left
+            paths = [
+                path for pattern in ("edges-*", "rows-*/*", "marks-*") for path in (tmp_path / "scratch").glob(pattern)
+            ]
+            now = {path: path.stat().st_mtime_ns for path in paths}
+            assert done.items() <= now.items()
+            done = now
+    assert tasks > 20
+    assert outcome(tables) == whole
+
+
+def test_tasks_in_any_order_give_the_same(tmp_path):
+    whole = outcome(run(tmp_path / "whole", [ROWS[:100], ROWS[100:]]))
+    inputs = inputs_of(tmp_path, [ROWS[:100], ROWS[100:]])
+    (tmp_path / "scratch").mkdir()
+
+    def backwards(function, tasks):
+        return (function(*task) for task in reversed(list(tasks)))
+
+    assert outcome(list(dedup_rows(inputs, DedupConfig(), tmp_path / "scratch", {}, backwards))) == whole
 
 
 def test_pairs_are_compared_by_their_contents(tmp_path):
@@ -200,7 +227,7 @@ def test_pairs_are_compared_by_their_contents(tmp_path):
     table = pa.Table.from_pylist(rows, schema=EXAMPLE)
     sketch = sketch_rows(table, SketchConfig()).drop_columns(["drop_reason", "drop_detail"])
     inputs = {"rows": [write(tmp_path, "r.parquet", table)], "sketch": [write(tmp_path, "s.parquet", sketch)]}
-    (marked,) = dedup_rows(inputs, DedupConfig(), tmp_path)
+    (marked,) = dedup_rows(inputs, DedupConfig(), tmp_path, {})
     assert marked["drop_reason"].to_pylist() == ["exact_duplicate", None, None]
     assert marked.schema.equals(marked_schema(EXAMPLE))
 
@@ -213,4 +240,4 @@ def test_no_rows_at_all(tmp_path):
 def test_a_sketch_of_other_rows_is_refused(tmp_path):
     inputs = inputs_of(tmp_path, [ROWS[:3], ROWS[3:6]])
     with pytest.raises(ContractError, match=r"sketch-1.parquet: got other passage_ids"):
-        list(dedup_rows({"rows": inputs["rows"], "sketch": inputs["sketch"][::-1]}, DedupConfig(), tmp_path))
+        list(dedup_rows({"rows": inputs["rows"], "sketch": inputs["sketch"][::-1]}, DedupConfig(), tmp_path, {}))

@@ -23,7 +23,7 @@ def test_every_row_is_sketched_and_kept_in_order():
     assert sketches.schema.equals(marked_schema(SKETCH))
     assert sketches["passage_id"].to_pylist() == [f"s/{number}" for number in range(len(TEXTS))]
     assert sketches["drop_reason"].null_count == len(TEXTS)
-    assert {len(bands) for bands in sketches["bands"].to_pylist()} == {21}
+    assert {len(bands) for bands in sketches["bands"].to_pylist()} == {21 * 8}
     assert {len(sketch) for sketch in sketches["sketch"].to_pylist()} == {126}
     assert sketches["chars"].to_pylist() == [len(text) for text in TEXTS]
 

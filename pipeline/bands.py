@@ -1,0 +1,168 @@
+"""Find the duplicates in one range of one band's keys: a task that any process may do, whatever the others have done.
+
+Bands are worked through in waves. Within a wave the tasks know nothing of each other; between two waves the pairs found
+are joined into groups, and later tasks compare one row of a group in each bucket, so that a text copied often costs
+little. Results depend on the rows alone: where an order matters it is that of preference, then of digest, and rows of
+equal letters take part once.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numba import njit, types
+from numpy.typing import NDArray
+
+from pipeline.layout import LaidOut, save
+from pipeline.letters import Fold
+from pipeline.minhash import least_share
+
+
+def edges_path(scratch: Path, band: int, range_index: int) -> Path:
+    """Name the file of the (E, 2) pairs of rows found in a range of a band; band 0 is the exact pass."""
+    return scratch / f"edges-{band:03d}-{range_index:05d}.npy"
+
+
+def groups_path(scratch: Path, wave: int) -> Path:
+    """Name the file of the (N,) groups that are known before a wave: each row's smallest member."""
+    return scratch / f"groups-{wave:03d}.npy"
+
+
+def find_equal(scratch: Path, range_index: int) -> None:
+    """Pair each row with the preferred of those whose letters are equal."""
+    laid = LaidOut(scratch)
+    keys, rows = laid.keyed(0, range_index)
+    rows = np.sort(rows[_shared(keys)])
+    digests, preference = laid.facts(rows, "digest").reshape(-1, 2), laid.facts(rows, "preference")
+    order = np.lexsort((rows, preference, digests[:, 1], digests[:, 0]))
+    rows, digests = rows[order], digests[order]
+    begins = np.append(True, (digests[1:] != digests[:-1]).any(axis=1))[: len(rows)]
+    first = rows[np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))] if len(rows) else rows
+    save(edges_path(scratch, 0, range_index), np.column_stack([first, rows])[~begins])
+
+
+def find_near(
+    scratch: Path,
+    band: int,
+    range_index: int,
+    wave: int,
+    num_earlier: int,
+    min_jaccard: float,
+    ngram: int,
+    folds: tuple[Fold, ...],
+) -> None:
+    """Pair rows that share a band's key and reach `min_jaccard`.
+
+    In a bucket, the preferred row is compared with all others; those that reach it are paired with it, and the rest go
+    on without them. Rows of earlier runs, the first `num_earlier`, are not compared with each other.
+    """
+    laid = LaidOut(scratch)
+    keys, rows = laid.keyed(band, range_index)
+    unique_text = np.load(scratch / "unique.npy", mmap_mode="r")[rows]
+    keys, rows = keys[unique_text], rows[unique_text]
+    shared = _shared(keys)
+    keys, rows = keys[shared], rows[shared]
+    groups = np.load(groups_path(scratch, wave), mmap_mode="r")[rows]
+    alive = _open(keys, groups, rows < num_earlier)
+    keys, rows, groups = keys[alive], rows[alive], groups[alive]
+    known, place = np.unique(rows, return_inverse=True)
+    digests = laid.facts(known, "digest").reshape(-1, 2)
+    order = np.lexsort((digests[place, 0], laid.facts(known, "preference")[place], keys))
+    order = order[_first_of_group(keys[order], groups[order])]
+    keys, rows, place = keys[order], rows[order], place[order]
+    sketches_NP = np.ascontiguousarray(laid.facts(known, "sketch"))
+    least = int(np.ceil(least_share(min_jaccard, sketches_NP.shape[1]) * sketches_NP.shape[1])) if len(rows) else 0
+    edges = [np.zeros((0, 2), np.int64)]
+    while len(rows):
+        leaders, likely = np.empty(len(rows), np.int64), np.zeros(len(rows), np.bool_)
+        _propose(keys, place, sketches_NP, rows < num_earlier, least, leaders, likely)
+        pairs = np.column_stack([rows[leaders], rows])[likely]
+        joined = laid.jaccard(pairs, ngram, folds) >= min_jaccard
+        edges.append(pairs[joined])
+        remaining = np.arange(len(rows)) > leaders
+        remaining[np.flatnonzero(likely)[joined]] = False
+        keys, rows, place = keys[remaining], rows[remaining], place[remaining]
+    save(edges_path(scratch, band, range_index), np.concatenate(edges))
+
+
+def join(groups: NDArray[np.uint32], edges: NDArray[np.int64]) -> None:
+    """Join the groups of E pairs in place: union-find whose root is a group's smallest row; flat afterwards."""
+    _join(groups, np.ascontiguousarray(edges, np.int64))
+
+
+def _shared(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the places of the keys that occur more than once, in the order of the keys."""
+    order = np.argsort(keys)
+    in_order = keys[order]
+    same = in_order[1:] == in_order[:-1]
+    return order[np.append(same, False) | np.append(False, same)] if len(keys) else order
+
+
+def _open(keys: NDArray[np.uint64], groups: NDArray[np.uint32], earlier: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which sorted keys are those of a bucket in which something is left to compare."""
+    if not len(keys):
+        return np.zeros(0, np.bool_)
+    begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    several = np.minimum.reduceat(groups, begins) != np.maximum.reduceat(groups, begins)
+    several &= ~np.logical_and.reduceat(earlier, begins)
+    open_bucket: NDArray[np.bool_] = np.repeat(several, np.diff(np.append(begins, len(keys))))
+    return open_bucket
+
+
+def _first_of_group(keys: NDArray[np.uint64], groups: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return, in order, the places of the first row of each group in each bucket."""
+    order = np.lexsort((np.arange(len(keys)), groups, keys))
+    keys, groups = keys[order], groups[order]
+    anew = np.append(True, (keys[1:] != keys[:-1]) | (groups[1:] != groups[:-1]))[: len(keys)]
+    return np.sort(order[anew])
+
+
+@njit(
+    types.void(
+        types.Array(types.uint64, 1, "C", readonly=True), types.int64[::1], types.uint8[:, ::1],
+        types.boolean[::1], types.int64, types.int64[::1], types.boolean[::1],
+    ),
+    nogil=True,
+    cache=True,
+)  # fmt: skip
+def _propose(keys, place, sketches_NP, earlier, least, leaders, likely):  # type: ignore[no-untyped-def]
+    """In each bucket find the first row that may be similar to a later one, and mark those.
+
+    `leaders` gets that row's place for every row of the bucket, or the bucket's last place where there is none.
+    """
+    begin = 0
+    while begin < len(keys):
+        end = begin
+        while end < len(keys) and keys[end] == keys[begin]:
+            end += 1
+        leader, found = begin, False
+        while leader < end - 1 and not found:
+            for other in range(leader + 1, end):
+                if earlier[leader] and earlier[other]:
+                    continue
+                equal = 0
+                for bin in range(sketches_NP.shape[1]):
+                    equal += sketches_NP[place[leader], bin] == sketches_NP[place[other], bin]
+                if equal >= least:
+                    likely[other] = found = True
+            if not found:
+                leader += 1
+        leaders[begin:end] = leader
+        begin = end
+
+
+@njit(types.void(types.uint32[::1], types.int64[:, ::1]), nogil=True, cache=True)
+def _join(groups, edges):  # type: ignore[no-untyped-def]
+    for edge in range(len(edges)):
+        left, right = edges[edge, 0], edges[edge, 1]
+        while groups[left] != left:
+            groups[left] = groups[groups[left]]
+            left = np.int64(groups[left])
+        while groups[right] != right:
+            groups[right] = groups[groups[right]]
+            right = np.int64(groups[right])
+        if left < right:
+            groups[right] = left
+        else:
+            groups[left] = right
+    for row in range(len(groups)):  # a root is smaller than its members: one pass flattens
+        groups[row] = groups[groups[row]]

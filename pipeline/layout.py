@@ -1,0 +1,234 @@
+"""Lay rows out in dedup's scratch folder, so that any task can look up any row with little memory.
+
+rows-00000/            one shard: those kept by earlier runs first, then those of this recipe
+    facts.npy          one record a row, see facts_type
+    texts.bin ids.bin  UTF-8, end to end
+    keys.npy           (B + 1, n) KEYED: the rows that take part, by digest and by each band's key, in ranges of keys
+    ranges.npy         (B + 1, ranges + 1): where in each line of keys.npy a range begins
+    struck.parquet     rows that an exam contains: place in the shard, drop_detail
+starts.npy             the number of each shard's first row, through all shards
+"""
+
+import itertools
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.decontaminate import strike
+from pipeline.letters import Fold, buffers_of
+from pipeline.minhash import jaccard_of, texts_of
+from pipeline.shards import ContractError, Shard
+
+KEYED = np.dtype([("key", "<u8"), ("row", "<u4")])  # a row of its shard under a band key
+STRUCK = pa.schema([("place", pa.int64()), ("detail", pa.string())])
+TEXT_BYTES_AT_ONCE = 64 << 20  # of the texts that one call compares
+LONGEST = (1 << 48) - 1
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A shard of rows with that of their sketches. Of an earlier run, the sketches are those of more rows."""
+
+    rows: Shard
+    sketch: Shard
+    earlier: bool
+
+
+def facts_type(bins: int) -> np.dtype[Any]:
+    """Return the record of what is known of one row."""
+    fields: list[Any] = [
+        ("preference", "<u8"),  # place of the source << 48 | LONGEST - characters: the smaller stays
+        ("digest", "<u8", (2,)),
+        ("text_start", "<i8"),
+        ("text_bytes", "<i8"),
+        ("id_start", "<i8"),
+        ("id_bytes", "<i8"),
+        ("sketch", "u1", (bins,)),
+    ]
+    return np.dtype(fields)
+
+
+def lay_out(
+    folder: Path,
+    pair: Pair,
+    places: Mapping[str, int],
+    ranges: int,
+    bands: int,
+    bins: int,
+    exams: Path | None,
+    folds: tuple[Fold, ...],
+) -> None:
+    """Write the folder of one shard.
+
+    Args:
+        places: source -> place among the sources, from 1; rows of earlier runs have 0.
+        exams: the folder of the exams' index (decontaminate.py).
+
+    Raises:
+        ContractError: the sketches are not those of the rows.
+    """
+    unfinished = folder.with_name("." + folder.name)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    table, sketches = pair.rows.read(), pair.sketch.read()
+    if pair.earlier:
+        sketches = sketches.filter(pc.is_in(sketches["passage_id"], table["id"].combine_chunks()))
+    if not sketches["passage_id"].equals(table["id"]):
+        raise ContractError(
+            f"{pair.sketch.path}: got other passage_ids than the ids of {pair.rows.path}, expected the same"
+        )
+    texts = texts_of(table)
+    facts = np.zeros(table.num_rows, facts_type(bins))
+    source_places = np.array([0 if pair.earlier else places[name] for name in table["source"].to_pylist()], np.uint64)
+    facts["preference"] = (source_places << np.uint64(48)) + np.uint64(LONGEST) - sketches["chars"].to_numpy()
+    facts["digest"] = _fixed(sketches["digest"], "<u8", 2)
+    facts["sketch"] = _fixed(sketches["sketch"], "u1", bins)
+    facts["text_start"], facts["text_bytes"] = _write_strings(unfinished / "texts.bin", texts)
+    facts["id_start"], facts["id_bytes"] = _write_strings(unfinished / "ids.bin", table["id"])
+    np.save(unfinished / "facts.npy", facts)
+    struck = strike(texts, exams, folds) if exams and not pair.earlier else {}
+    pq.write_table(pa.table([list(struck), list(struck.values())], schema=STRUCK), unfinished / "struck.parquet")
+    taking_part = np.setdiff1d(np.arange(table.num_rows), np.array(list(struck), np.int64))
+    keys_NB = np.column_stack([facts["digest"][:, 0], _fixed(sketches["bands"], "<u8", bands)])
+    _write_keys(unfinished, keys_NB[taking_part], taking_part, ranges)
+    unfinished.rename(folder)
+
+
+def _fixed(values: pa.ChunkedArray, kind: str, width: int) -> NDArray[Any]:
+    """Return N values of equal size as an (N, width) array."""
+    parts = [data[offsets[0] : offsets[-1]] for data, offsets in map(buffers_of, values.chunks)]
+    return np.concatenate([np.zeros(0, np.uint8), *parts]).view(kind).reshape(len(values), width)
+
+
+def _write_strings(path: Path, strings: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Write strings end to end and return where each begins and its bytes."""
+    starts, sizes, written = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+    with path.open("wb") as file:
+        for chunk in strings.chunks:
+            data, offsets = buffers_of(chunk)
+            file.write(data[offsets[0] : offsets[-1]].data)
+            starts.append(offsets[:-1] - offsets[0] + written)
+            sizes.append(np.diff(offsets))
+            written += int(offsets[-1] - offsets[0])
+    return np.concatenate(starts), np.concatenate(sizes)
+
+
+def _write_keys(folder: Path, keys_NB: NDArray[np.uint64], rows: NDArray[np.int64], ranges: int) -> None:
+    keyed = np.zeros((keys_NB.shape[1], len(rows)), KEYED)
+    starts = np.zeros((keys_NB.shape[1], ranges + 1), np.int64)
+    for band, keys in enumerate(keys_NB.T):
+        range_of = ((keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.uint16)
+        order = np.argsort(range_of, kind="stable")
+        keyed["key"][band], keyed["row"][band] = keys[order], rows[order]
+        starts[band] = np.searchsorted(range_of[order], np.arange(ranges + 1))
+    np.save(folder / "keys.npy", keyed)
+    np.save(folder / "ranges.npy", starts)
+
+
+class LaidOut:
+    """Every shard of a scratch folder, read by row numbers that run through all of them."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.starts: NDArray[np.int64] = np.load(scratch / "starts.npy")
+        self.num_rows = int(self.starts[-1])
+
+    def folder(self, shard: int) -> Path:
+        """Name the folder of a shard."""
+        return self.scratch / f"rows-{shard:05d}"
+
+    def keyed(self, band: int, range_index: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Return the keys of a band in a range of keys, and the rows that have them."""
+        keys, rows = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+        for shard, start in enumerate(self.starts[:-1]):
+            folder = self.folder(shard)
+            begin, end = np.load(folder / "ranges.npy", mmap_mode="r")[band, range_index : range_index + 2]
+            part = np.load(folder / "keys.npy", mmap_mode="r")[band, begin:end]
+            keys.append(np.array(part["key"]))
+            rows.append(part["row"].astype(np.int64) + start)
+        return np.concatenate(keys), np.concatenate(rows)
+
+    def facts(self, rows: NDArray[np.int64], field: str) -> NDArray[Any]:
+        """Return one field of the facts of M rows, given in ascending order: only their pages are read."""
+        found = []
+        for shard, local in self._by_shard(rows):
+            found.append(np.load(self.folder(shard) / "facts.npy", mmap_mode="r")[field][local])
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+    def texts(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return the texts of M rows in ascending order, end to end in UTF-8, and the (M + 1,) offsets."""
+        return self._strings(rows, "text")
+
+    def ids(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the ids of M rows in ascending order."""
+        data, offsets = self._strings(rows, "id")
+        whole = data.tobytes()
+        return [whole[begin:end].decode() for begin, end in itertools.pairwise(offsets)]
+
+    def jaccard(self, pairs_M2: NDArray[np.int64], ngram: int, folds: tuple[Fold, ...]) -> NDArray[np.float64]:
+        """Return the exact Jaccard similarity of the texts of M pairs of rows."""
+        similar = np.zeros(len(pairs_M2))
+        order = np.lexsort((pairs_M2[:, 1], pairs_M2[:, 0]))
+        for part in self._portions(pairs_M2[order]):
+            rows, places = np.unique(pairs_M2[order[part]], return_inverse=True)
+            data, offsets = self.texts(rows)
+            similar[order[part]] = jaccard_of(data, offsets, places.reshape(-1, 2), ngram, folds)
+        return similar
+
+    def _portions(self, pairs_M2: NDArray[np.int64]) -> list[slice]:
+        """Cut pairs into runs whose texts come to about TEXT_BYTES_AT_ONCE."""
+        rows, places = np.unique(pairs_M2, return_inverse=True)
+        sizes = self.facts(rows, "text_bytes")[places.reshape(-1, 2)]
+        anew = np.append(True, pairs_M2[1:, 0] != pairs_M2[:-1, 0]) if len(pairs_M2) else np.zeros(0, np.bool_)
+        portion = np.cumsum(np.where(anew, sizes[:, 0], 0) + sizes[:, 1]) // TEXT_BYTES_AT_ONCE
+        cuts = np.flatnonzero(np.diff(portion)) + 1
+        edges = [0, *cuts.tolist(), len(pairs_M2)]
+        return [slice(begin, end) for begin, end in itertools.pairwise(edges) if end > begin]
+
+    def _strings(self, rows: NDArray[np.int64], name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        sizes = self.facts(rows, f"{name}_bytes")
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        data, place = np.empty(offsets[-1], np.uint8), 0
+        for shard, local in self._by_shard(rows):
+            path = self.folder(shard) / f"{name}s.bin"
+            if not path.stat().st_size:
+                place += len(local)
+                continue
+            strings = np.asarray(np.memmap(path, np.uint8, "r"))
+            for begin in np.load(self.folder(shard) / "facts.npy", mmap_mode="r")[f"{name}_start"][local].tolist():
+                size = offsets[place + 1] - offsets[place]
+                data[offsets[place] : offsets[place + 1]] = strings[begin : begin + size]
+                place += 1
+        return data, offsets
+
+    def _by_shard(self, rows: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
+        cuts = np.searchsorted(rows, self.starts)
+        return [
+            (shard, rows[begin:end] - self.starts[shard])
+            for shard, (begin, end) in enumerate(itertools.pairwise(cuts))
+            if end > begin
+        ]
+
+
+def save(path: Path, array: NDArray[Any]) -> None:
+    """Write an array so that the file exists only whole."""
+    unfinished = path.with_name("." + path.name)
+    np.save(unfinished, array)
+    unfinished.rename(path)
+
+
+def laid_out_places(shards: Sequence[Shard]) -> dict[str, int]:
+    """Return the place of each source, from 1 in the order in which the shards bring them up."""
+    places: dict[str, int] = {}
+    for shard in shards:
+        for source in pc.unique(shard.read(["source"])["source"]).to_pylist():
+            places.setdefault(source, len(places) + 1)
+    return places
