@@ -12,11 +12,13 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from pipeline.collect import card_settings, source_files, source_root
+from pipeline.collect import card_settings
 from pipeline.dedup import DedupConfig
 from pipeline.recipe import Config, Recipe, RecipeError, SourceCard, first_error, load_cards, load_recipe
 from pipeline.shards import file_sha256, is_complete, write_atomically
+from pipeline.sources import is_hub, source_files
 from pipeline.stages import PAIRS, STAGE_NAMES, STAGES, TEXT, Line, Stage, Step
+from pipeline.worklist import CollectConfig
 from training.config import UNHASHED, TrainConfig
 from unify.rewrite import RewriteConfig, prompts_of
 from unify.weights import ensure_model
@@ -202,7 +204,7 @@ def _step(
     }
     if stage.over == "cards" and card is not None:
         identity["card"] = card_settings(card)
-        identity["sources"] = _source_content(recipe, card)
+        identity["sources"] = _source_content(recipe, card, cast(CollectConfig, config))
     if stage.over == "stream":
         identity["prompts"] = prompts_of(cast(RewriteConfig, config))
     key = _hash(identity)
@@ -241,13 +243,16 @@ def _model_identity(recipe: Recipe, name: str) -> Any:
     return {found.name: _cached_sha256(recipe, found) for found in sorted(path.iterdir()) if found.is_file()}
 
 
-def _source_content(recipe: Recipe, card: SourceCard) -> list[Any]:
-    if card.path.startswith("hub:"):
+def _source_content(recipe: Recipe, card: SourceCard, config: CollectConfig) -> list[Any]:
+    """Return what stands for a source's files in a key: their names, sizes and hashes, or why there is no file."""
+    if is_hub(card):
         return [card.path]
-    root = source_root(card, recipe.cards_folder)
+    files = source_files(card, recipe.cards_folder, recipe.output_folder / "cache", config.max_fetched_bytes)
     return [
-        (path.relative_to(root).as_posix(), path.stat().st_size, _cached_sha256(recipe, path))
-        for path in source_files(card, recipe.cards_folder)
+        (file.name, str(file.refused))
+        if file.path is None
+        else (file.name, file.path.stat().st_size, _cached_sha256(recipe, file.path))
+        for file in files
     ]
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.clean import CleanConfig, clean_passages
-from pipeline.collect import CollectConfig, Unit, collect_unit, plan_source
+from pipeline.collect import collect_unit
 from pipeline.dedup import DedupConfig, dedup_rows
 from pipeline.engine import run_tasks
 from pipeline.filter import FilterConfig, filter_documents
@@ -42,6 +42,7 @@ from pipeline.shards import (
     written_of,
 )
 from pipeline.sketch import SketchConfig, sketch_rows
+from pipeline.worklist import CollectConfig, Unit, plan_source
 from sampling.encode import EncodeConfig, encode_examples
 from sampling.mix import MixConfig, mix_examples
 from sampling.pack import PackConfig, pack_sequences
@@ -70,7 +71,7 @@ class Stage:
 
 BOTH = {TEXT: PASSAGE, PAIRS: EXAMPLE}
 STAGES = (
-    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=4),
+    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=5),
     Stage("filter", filter_documents, FilterConfig, DOCUMENT, {TEXT: DOCUMENT}, files=("lexicons",), version=2),
     Stage(
         "segment",
@@ -198,9 +199,9 @@ def run_stage(step: Step, line: Line, after_shard: Callable[[], None] = lambda: 
 def _run_cards(step: Step, line: Line, working: Path) -> None:
     recipe, card = line.recipe, cast(SourceCard, step.card)
     cache = recipe.output_folder / "cache"
-    units = plan_source(card, recipe.cards_folder, cast(CollectConfig, step.config), cache)
+    units = plan_source(card, recipe.cards_folder, cast(CollectConfig, step.config), cache, working / "scratch")
     tasks = [
-        (working, index, card, unit, step.config, recipe.cards_folder, cache, step.record)
+        (working, index, card, unit, step.config, cache, step.record)
         for index, unit in enumerate(units)
         if not (working / part_name(index)).exists()
     ]
@@ -215,11 +216,10 @@ def _collect_part(
     card: SourceCard,
     unit: Unit,
     config: CollectConfig,
-    cards_folder: Path,
     cache: Path,
     record: pa.Schema,
 ) -> None:
-    marked = collect_unit(card, unit, config, cards_folder, cache)
+    marked = collect_unit(card, unit, config, cache)
     write_part(working, index, marked, record, rows_in=marked.num_rows)
 
 

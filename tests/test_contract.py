@@ -23,7 +23,7 @@ from pipeline.stages import run_line, run_stage
 from tests import contract
 from tests.world import write_world
 
-SMALL_SHARDS = "[collect]\nshard_rows = 7\n[segment]\nmax_chars = { zh = 120, en = 300 }\n"
+SMALL_SHARDS = "[collect]\nshard_bytes = 7_000\n[segment]\nmax_chars = { zh = 120, en = 300 }\n"
 
 
 def make(folder: Path, **world):
@@ -204,7 +204,7 @@ def test_deterministic(line, tmp_path):
 
 
 def test_shard_invariant(line, tmp_path):
-    one = make(tmp_path, tables=SMALL_SHARDS.replace("shard_rows = 7", "shard_rows = 1000"))
+    one = make(tmp_path, tables=SMALL_SHARDS.replace("shard_bytes = 7_000", "shard_bytes = 1_000_000"))
     compared = 0
     for left, right in zip(line.steps, one.steps, strict=True):
         if left.stage.over in ("cards", "shard") and left.part:
@@ -288,7 +288,7 @@ print(json.dumps(peaks))
 @pytest.mark.slow
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="peak memory is read from Linux's /proc")
 def test_memory_bounded(tmp_path):
-    tables = SMALL_SHARDS.replace("shard_rows = 7", "shard_rows = 200") + "[dedup]\nmin_jaccard = 0.8\n"
+    tables = SMALL_SHARDS.replace("shard_bytes = 7_000", "shard_bytes = 200_000") + "[dedup]\nmin_jaccard = 0.8\n"
     peaks = []
     for size in (300, 3000):
         folder = tmp_path / str(size)

@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.readers.items import Item
+from pipeline.readers.row_text import native_id
 
 PAIR_FIELDS = ("id", "question", "answer", "title", "context", "conversations", "messages", "turns", "dialogue")
 _ROLES = {
@@ -30,12 +31,12 @@ def pair_item(row: Any, fields: Mapping[str, str], key: str | None) -> Item:
     """Make a dialogue of a row."""
     if isinstance(row, list):
         row = {"turns": row}
-    native = key if key is not None else _string(_cell(row, fields, "id"))
+    native = native_id(row, fields, key)
     if dialogue := _cell(row, fields, "dialogue"):
         turns = _transcript(str(dialogue))
     elif (listed := _cell(row, fields, "conversations") or _cell(row, fields, "messages")) is not None:
         turns = _messages(listed)
-    elif (texts := _cell(row, fields, "turns")) is not None:
+    elif isinstance(texts := _cell(row, fields, "turns"), list):
         turns = [(("user", "assistant")[place % 2], _string(text) or "") for place, text in enumerate(texts)]
     else:
         question, answer = _question(row, fields), _string(_cell(row, fields, "answer")) or ""

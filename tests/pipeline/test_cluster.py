@@ -53,7 +53,7 @@ def test_what_a_task_raises_on_a_node_rises_as_it_is(cluster):
 
 
 def test_a_cluster_gives_the_bytes_of_one_process(cluster, tmp_path):
-    small = "[collect]\nshard_rows = 6\n"
+    small = "[collect]\nshard_bytes = 6_000\n"
     alone = read_line(write_world(tmp_path / "alone", articles=48, tables=small), "dedup")
     spread = read_line(write_world(tmp_path / "spread", articles=48, tables=f'{small}[run]\nengine = "ray"\n'), "dedup")
     run_line(alone)
