@@ -1,0 +1,150 @@
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.privacy import MARKS, find_personal_data, mark_of, mask_personal_data
+from pipeline.recognisers import is_nhs_number, is_resident_number, passes_luhn
+from tests.planted import TEMPLATES, Planted, planted
+
+ITEMS = {type: planted(type) for type in TEMPLATES}
+
+
+def hidden(item: Planted) -> bool:
+    """Tell whether every letter and digit of a planted item is found."""
+    covered = {place for found in find_personal_data(item.text) for place in range(found.start, found.end)}
+    return all(place in covered for place in range(item.start, item.end) if item.text[place].isalnum())
+
+
+@pytest.mark.parametrize("type", TEMPLATES)
+def test_of_planted_items_of_each_type_at_least_98_in_100_are_found(type):
+    missed = [item for item in ITEMS[type] if not hidden(item)]
+    assert len(ITEMS[type]) >= 200
+    assert len({item.value for item in ITEMS[type]}) >= 50
+    assert len(missed) <= 0.02 * len(ITEMS[type]), missed[:5]
+
+
+def test_every_type_is_planted_and_has_marks_of_its_own():
+    assert set(TEMPLATES) == set(MARKS)
+    assert len({mark for marks in MARKS.values() for mark in marks}) == 2 * len(MARKS)
+
+
+@pytest.mark.parametrize("type", TEMPLATES)
+def test_what_is_masked_is_gone_and_masking_again_changes_nothing(type):
+    for item in ITEMS[type]:
+        lang = "zh-Hans" if item.lang == "zh" else "en"
+        masked, types, chars = mask_personal_data(item.text, lang)
+        assert mask_personal_data(masked, lang) == (masked, {}, 0)
+        if hidden(item):
+            assert item.value not in masked
+            assert types
+            assert chars >= sum(map(str.isalnum, item.value))
+
+
+def test_no_mark_is_found_beside_any_label():
+    labelled = [
+        item.text[: item.start] + mark_of(type, lang) + item.text[item.end :]
+        for type in ITEMS
+        for item in ITEMS[type][:40]
+        for lang in ("zh-Hans", "en")
+    ]
+    found = [(text, [text[one.start : one.end] for one in find_personal_data(text)]) for text in labelled]
+    assert not [one for one in found if any("[" in value or "]" in value for value in one[1])]
+
+
+CODES = [
+    "国药准字Z20025123，国药准字H20013800138，批号：13800138000。",
+    "doi:10.3760/cma.j.cn112137-20200101-00123，PMID: 31978945，PMCID: PMC7092802。",
+    "ISBN 978-7-117-12345-6；ISSN 0253-9624；ISBN 9787117123456。",
+    "注册号 NCT01234567、ChiCTR2000029308、ISRCTN12345678。",
+    "国家自然科学基金（编号：81370123811）资助，项目编号13812345678。",
+    "ICD-10编码 E11.900、I10.x00x002；基因 BRCA1 rs1801133，NM_007294.4。",
+    "血压 120/80 130/85 140/90 mmHg，血糖 5.6 6.1 7.8 8.3 mmol/L，心率 72 次/分。",
+    "白细胞 4.5×10^9/L，血小板 125~350×10^9/L，eGFR 90 85 80 75 60。",
+    "每日 1000 1500 2000 mg，疗程 2010-2015 年，发表于 2020-01-15。",
+    "请拨打120急救，或110报警，心理援助热线12320；咨询 400-820-8820。",
+    "测得 130 1400 1500 1600 1700 ml 的尿量。",
+    "发表于2019年5月3日，2020年1月1日起施行，张仲景约生于公元150年。",
+    "孙中山于1866年11月12日出生于广东。李时珍生于1518年。",
+    "患者：高血压，怎么治疗？病人：最近头疼。患者，男，56岁。患者张某，女，30岁，李某某诉腹痛。",
+    "患者高热，女性多见。患者常因劳累发病。病人黄疸，因胆道梗阻。",
+    "王医生您好，李主任你好，请问张大夫在吗？医生姓名：周建英。李时珍先生著《本草纲目》。",
+    "尿路3号方，通路1号，第2号染色体，经络路线5号。病房在3号楼，取药到1号窗口。",
+    "作者地址不详；地址：略。该药名叫黄连，味苦。药名：黄连解毒汤。",
+    "Published May 12, 2020. Darwin was born on 12 February 1809. Vol. 12, 2019; 345:1-9.",
+    "Call 911 or 1-800-232-4636; grant R01-HL-123456; version 10.0.19041.1234.",
+    "Brand name: Tylenol Extra. Generic name: Folic Acid. Drug name: Vitamin B Complex.",
+    "Patient: Yes, I do. Patient: No Ma'am. Doctor: Hello, how are you? Dear Sir or Madam, Dear Colleagues,",
+    "The patient is 54 years old, 170 cm, 70 kg, 120 130 1450 ml. Mean 943 476 5920 and 12 345 6789 units.",
+    "She lives in the United States. The address is not given. Insured patients live at home.",
+    "See https://example.org/details.html?id=5183272274855936 and 192.168.100.100.",
+    "@property decorators, a@b and 5 @ 3 dot products.",
+    "CT号 Q 值，微信公众号，QQ 间期延长，车牌效应，银行卡片。",
+]
+
+
+@pytest.mark.parametrize("text", CODES)
+def test_codes_measurements_and_public_facts_are_left_alone(text):
+    assert [text[found.start : found.end] for found in find_personal_data(text)] == []
+
+
+def test_checksums_agree_with_published_numbers():
+    assert is_resident_number("11010519491231002X")  # GB 11643-1999, annex
+    assert not is_resident_number("110105194912310021")
+    assert not is_resident_number("110105194913310025")
+    assert is_nhs_number("943 476 5919")  # NHS Data Dictionary
+    assert not is_nhs_number("943 476 5918")
+    assert passes_luhn("4111 1111 1111 1111")
+    assert not passes_luhn("4111 1111 1111 1112")
+
+
+@given(
+    st.text(alphabet="0123456789０１Xx+-. ()（）年月日生于@患者姓名：张三先生您好电话路号室市区id:MRaDe", max_size=300)
+)
+def test_findings_are_in_order_apart_and_gone_after_masking(text):
+    found = find_personal_data(text)
+    assert all(0 <= item.start < item.end <= len(text) for item in found)
+    assert all(one.end <= other.start for one, other in pairwise(found))
+    masked, _, _ = mask_personal_data(text, "zh-Hans")
+    assert find_personal_data(masked) == []
+
+
+HOSTILE = [
+    "1",
+    "1 ",
+    "1-",
+    "a",
+    "a.",
+    "张",
+    "张三",
+    "姓名：",
+    "@",
+    "a@",
+    "(at",
+    "路1号",
+    "北京市",
+    "1990年",
+    "Dear A ",
+    "住",
+    "+8",
+    "(",
+    "电话",
+    "Name: A ",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_time_grows_with_the_length_of_a_hostile_text(piece):
+    def seconds(chars: int) -> float:
+        text = piece * (chars // len(piece))
+        times = []
+        for _ in range(3):
+            started = time.process_time()
+            find_personal_data(text)
+            times.append(time.process_time() - started)
+        return min(times)
+
+    # 8 times the text; a quadratic search takes 64 times as long
+    assert seconds(32_000) < 24 * max(0.002, seconds(4_000))
