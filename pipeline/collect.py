@@ -4,7 +4,8 @@ What a card's `path` may be is in sources.py; archives and compression around an
 file's suffix and first bytes tell its format (readers/formats.py), or the card's `format` for all of them:
 
     text, html, markdown, ...     one document a file; a text over `max_document_bytes` is one a part
-    xml                           PubMed: a document an article; MedQuAD: one a file, with its questions as headings
+    xml                           PubMed, JATS and TEI sets: a document an article; MedQuAD: one a file, with its
+                                  questions as headings; CNXML; others as their text
     warc                          a document a record that holds one
     jsonl, json, csv, tsv, xlsx, parquet, hub
                                   a row a document or a dialogue; `fields` names the columns of what we call text,

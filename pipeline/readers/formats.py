@@ -8,7 +8,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from pipeline.readers.docx import read_docx
 from pipeline.readers.encoding import decode
+from pipeline.readers.epub import read_epub
 from pipeline.readers.html import read_html
 from pipeline.readers.items import Item, Refused
 from pipeline.readers.markdown import read_markdown
@@ -21,6 +23,8 @@ READERS: Mapping[str, Callable[[bytes], Iterator[Item]]] = {
     "html": read_html,
     "markdown": read_markdown,
     "xml": read_xml,
+    "epub": read_epub,
+    "docx": read_docx,
 }
 WARC = "warc"
 SUFFIXES: Mapping[str, str] = {
@@ -33,6 +37,10 @@ SUFFIXES: Mapping[str, str] = {
     "xml": "xml",
     "nxml": "xml",
     "cnxml": "xml",
+    "tei": "xml",
+    "jats": "xml",
+    "epub": "epub",
+    "docx": "docx",
     "ndjson": "jsonl",
     "arc": WARC,
     "warc": WARC,

@@ -8,7 +8,13 @@ from typing import Any
 PARAGRAPH = 0  # the level of a block that is no heading
 _HAN = r"\u2e80-\u2fdf\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WIDE = rf"[{_HAN}\u3000-\u30ff\uff00-\uffef]"
+WIDE_BREAK = re.compile(rf"(?<={_WIDE})[ \t]*\n\s*(?={_WIDE})")  # the break of a line of Chinese: nothing, not a space
 _WIDE_AT_END, _WIDE_AT_START = re.compile(_WIDE + r"$"), re.compile(_WIDE)
+
+_RAISED = str.maketrans(
+    "0123456789+-\u2212\u2013", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207b\u207b"
+)
+_RAISABLE = re.compile(r"[0-9+\-\u2212\u2013]{1,6}")
 
 
 class Refused(Exception):
@@ -55,6 +61,11 @@ class Item:
     drop_detail: str | None = None
 
 
+def named(names: str) -> frozenset[str]:
+    """Return the set of names in a text with spaces between them."""
+    return frozenset(names.split())
+
+
 def one_line(text: str) -> str:
     """Return a text with every run of white space as one space."""
     return " ".join(text.split())
@@ -75,6 +86,17 @@ def join_lines(lines: Iterable[str]) -> str:
         else:
             joined += " " + line
     return joined
+
+
+def table_text(rows: Iterable[Sequence[str]], caption: str = "") -> str:
+    """Lay a table out: its caption, then a line a row, cells between bars; empty cells keep their place."""
+    lines = (" | ".join(map(one_line, row)).rstrip() for row in rows if any(cell.strip() for cell in row))
+    return "\n".join(filter(None, (one_line(caption), *lines)))
+
+
+def superscript(text: str) -> str:
+    """Return raised digits as raised characters, so that 10 to the 9th does not turn into 109; other text as it is."""
+    return text.translate(_RAISED) if _RAISABLE.fullmatch(text.strip()) else text
 
 
 def compose(blocks: Iterable[Block]) -> tuple[str, list[dict[str, Any]]]:

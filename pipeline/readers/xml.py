@@ -1,126 +1,161 @@
-"""Read XML: PubMed article sets, MedQuAD documents, CNXML modules; anything else as its text, block by block.
+"""Read XML: PubMed sets, MedQuAD, JATS, TEI, CNXML; XHTML as a page; anything else as its text, block by block.
 
 Entities are never resolved and nothing is fetched: a document type that names a file or a billion laughs is inert.
 """
 
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lxml import etree
 
-from pipeline.readers.items import PARAGRAPH, Block, Item, compose, one_line
+from pipeline.readers.html import read_html
+from pipeline.readers.items import PARAGRAPH, Block, Item, Refused, compose, named, one_line
+from pipeline.readers.jats import read_jats
+from pipeline.readers.tei import read_tei
+from pipeline.readers.xml_flow import PARSER_SETTINGS, Dialect, flow, local_name, parse_xml, text_of
 from pipeline.records import text_hash
 
-_LINES = ("item", "row", "entry", "li", "tr")
+_CNXML = Dialect(
+    sections=frozenset(("section",)),
+    blocks=named("para note example exercise problem solution figure caption quote"),
+    headings=frozenset(("title",)),
+    items=frozenset(("item",)),
+    dropped=frozenset(("media", "metadata", "cite")),
+)
 
 
 def read_xml(data: bytes) -> Iterator[Item]:
     """Yield the documents of an XML file."""
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
-    )
-    try:
-        root = etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        yield Item(drop_reason="unreadable" if data.strip() else "empty", drop_detail=one_line(str(error)))
-        return
-    name = etree.QName(root).localname
-    if name in ("PubmedArticleSet", "PubmedArticle"):
-        yield from (_pubmed(article) for article in root.iter("PubmedArticle"))
-    elif name == "Document" and root.find("QAPairs") is not None:
-        yield _medquad(root)
-    elif name == "document" and "cnxml" in (etree.QName(root).namespace or ""):
-        yield _cnxml(root)
+    if not data.strip():
+        raise Refused("empty")
+    name, namespace = _root_name(data)
+    if name in ("PubmedArticleSet", "PubmedArticle", "PubmedBookArticle"):
+        yield from _read_pubmed(data)
+    elif name == "html":
+        yield from read_html(data)
     else:
-        text, sections = compose(_generic_blocks(root))
-        yield Item(text=text, sections=sections)
+        root = parse_xml(data)
+        read = _DIALECTS.get(name)
+        if name == "document" and "cnxml" not in namespace:
+            read = None
+        if name == "Document" and root.find("QAPairs") is None:
+            read = None
+        yield from (read or _read_unknown)(root)
 
 
-def _text(element: etree._Element | None) -> str:
-    """Return an element's text on one line, without entities left unresolved."""
-    if element is None:
-        return ""
-    return one_line("".join(part for part in element.itertext(tag=etree.Element)))
+def _root_name(data: bytes) -> tuple[str, str]:
+    """Return the name and namespace of the first element without reading further than it."""
+    try:
+        for _, element in etree.iterparse(io.BytesIO(data), events=("start",), **PARSER_SETTINGS):
+            return local_name(element), etree.QName(element).namespace or ""
+    except (etree.LxmlError, ValueError) as error:
+        raise Refused("unreadable", one_line(str(error))[:200]) from None
+    raise Refused("unreadable", "no element in it")
+
+
+def _read_pubmed(data: bytes) -> Iterator[Item]:
+    """Yield an item an article, one article in memory at a time."""
+    try:
+        for _, article in etree.iterparse(
+            io.BytesIO(data), events=("end",), tag=("PubmedArticle", "PubmedBookArticle"), **PARSER_SETTINGS
+        ):
+            yield _pubmed(article)
+            article.clear(keep_tail=False)
+            while article.getprevious() is not None:
+                del article.getparent()[0]
+    except (etree.LxmlError, ValueError) as error:
+        raise Refused("unreadable", "from here on: " + one_line(str(error))[:200]) from None
 
 
 def _pubmed(article: etree._Element) -> Item:
-    blocks = []
-    for part in article.iterfind(".//Article/Abstract/AbstractText"):
-        if (label := (part.get("Label") or "").strip()) and _text(part):
-            blocks.append(Block(1, label))
-        blocks.append(Block(PARAGRAPH, _text(part)))
-    text, sections = compose(blocks)
-    pmid = _text(article.find(".//PMID"))
-    address = f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/" if pmid.isdigit() else None
-    date = article.find(".//JournalIssue/PubDate")
+    """Make one document of an abstract: the labels of a structured one stand before its paragraphs."""
+    paragraphs = []
+    for part in article.iterfind(".//Abstract/AbstractText"):
+        body, label = text_of(part), (part.get("Label") or "").strip()
+        named = label and label.upper() != "UNLABELLED" and not body.upper().startswith(label.upper())
+        paragraphs.append(Block(PARAGRAPH, f"{label}: {body}" if named and body else body))
+    text, sections = compose(paragraphs)
+    pmid = text_of(article.find(".//PMID"))
+    date = article.find(".//PubDate")
     published = (
-        "-".join(filter(None, (_text(date.find(part)) for part in ("Year", "Month", "Day"))))
+        "-".join(filter(None, (text_of(date.find(part)) for part in ("Year", "Month", "Day"))))
         if date is not None
         else ""
     )
-    title = _text(article.find(".//ArticleTitle")) or None
-    native = pmid or text_hash(text)  # never a position
-    return Item(native=native, text=text, title=title, url=address, published=published or None, sections=sections)
-
-
-def _medquad(document: etree._Element) -> Item:
-    """Make one document of question headings and answers; questions without an answer are left out."""
-    blocks = []
-    for pair in document.iterfind(".//QAPair"):
-        answer = pair.findtext("Answer") or ""
-        if answer.strip():
-            question = re.sub(r"[\s?]*\?$", "?", _text(pair.find("Question")))
-            paragraphs = (map(one_line, part.strip().split("\n")) for part in re.split(r"\n\s*\n", answer))
-            blocks += [Block(1, question), *(Block(PARAGRAPH, "\n".join(lines)) for lines in paragraphs)]
-    text, sections = compose(blocks)
+    title = text_of(article.find(".//ArticleTitle")) or text_of(article.find(".//BookTitle"))
     return Item(
-        text=text, title=_text(document.find("Focus")) or None, url=document.get("url") or None, sections=sections
+        native=pmid or text_hash(text),  # never a position
+        text=text,
+        title=title or None,
+        url=f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/" if pmid.isascii() and pmid.isdigit() else None,
+        published=published or None,
+        sections=sections,
     )
 
 
-def _cnxml(document: etree._Element) -> Item:
-    title = _text(document.find("{*}title")) or _text(document.find("{*}metadata/{*}title"))
+def _read_medquad(document: etree._Element) -> Iterator[Item]:
+    """Yield one document of question headings and answers; questions without an answer are left out."""
     blocks: list[Block] = []
-    for part in (document.find("{*}content"), document.find("{*}glossary")):
-        if part is not None:
-            blocks += _cnxml_blocks(part, level=1)
+    for pair in document.iterfind(".//QAPair"):
+        answer = "".join(pair.find("Answer").itertext()) if pair.find("Answer") is not None else ""
+        if answer.strip():
+            blocks.append(Block(1, re.sub(r"[\s?]*\?$", "?", text_of(pair.find("Question")))))
+            blocks += _answer_blocks(answer)
     text, sections = compose(blocks)
-    return Item(text=text, title=title or None, sections=sections)
+    title = text_of(document.find("Focus")) or None
+    yield Item(text=text, title=title, url=document.get("url") or None, sections=sections)
 
 
-def _cnxml_blocks(parent: etree._Element, level: int) -> Iterator[Block]:
-    for element in parent.iterchildren(tag=etree.Element):
-        name = etree.QName(element).localname
-        if name == "title":
-            yield Block(level - 1 or 1, _text(element))
-        elif name in ("section", "note", "example", "exercise", "problem", "solution"):
-            yield from _cnxml_blocks(element, level + 1 if element.find("{*}title") is not None else level)
-        elif name == "list":
-            if heading := _text(element.find("{*}title")):
-                yield Block(PARAGRAPH, heading)
-            yield Block(PARAGRAPH, "\n".join(f"- {_text(item)}" for item in element.iterfind("{*}item")))
-        elif name == "table":
-            rows = (" | ".join(_text(cell) for cell in row.iterfind("{*}entry")) for row in element.iter("{*}row"))
-            yield Block(PARAGRAPH, "\n".join([_text(element.find("{*}title")), *rows]))
-        elif name == "figure":
-            yield Block(PARAGRAPH, _text(element.find("{*}caption")))
-        elif name == "definition":
-            term, meaning = _text(element.find("{*}term")), _text(element.find("{*}meaning"))
-            yield Block(PARAGRAPH, f"{term}: {meaning}")
-        elif name == "para" and element.find("{*}list") is not None:
-            yield Block(PARAGRAPH, one_line(element.text or ""))
-            yield from _cnxml_blocks(element, level)
-        else:
-            yield Block(PARAGRAPH, _text(element))
+def _answer_blocks(answer: str) -> Iterator[Block]:
+    """Give an answer back its lists: its pages were flattened so that three spaces or a line's end part two blocks."""
+    items: list[str] = []
+    for part in re.split(r" {3,}|\s*\n\s*", answer):
+        body = one_line(part)
+        if body.startswith("- "):
+            items.append(body)
+        elif body:
+            yield Block(PARAGRAPH, "\n".join(items))
+            items = []
+            yield Block(PARAGRAPH, body)
+    yield Block(PARAGRAPH, "\n".join(items))
 
 
-def _generic_blocks(root: etree._Element) -> Iterator[Block]:
+def _read_cnxml(document: etree._Element) -> Iterator[Item]:
+    title = text_of(document.find("{*}title")) or text_of(document.find("{*}metadata/{*}title"))
+    content, glossary = document.find("{*}content"), document.find("{*}glossary")
+    blocks = [] if content is None else list(flow(content, _CNXML))
+    for entry in [] if glossary is None else glossary.iterfind("{*}definition"):
+        meaning = " ".join(text_of(part) for part in entry.iterfind("{*}meaning"))
+        blocks.append(Block(PARAGRAPH, f"{text_of(entry.find('{*}term'))}: {meaning}"))
+    text, sections = compose(blocks)
+    yield Item(text=text, title=title or None, sections=sections)
+
+
+def _read_unknown(root: etree._Element) -> Iterator[Item]:
+    text, sections = compose(_unknown_blocks(root))
+    yield Item(text=text, sections=sections)
+
+
+def _unknown_blocks(root: etree._Element) -> Iterator[Block]:
     """Yield the text of each element that holds text of its own."""
     if (root.text or "").strip() or any((child.tail or "").strip() for child in root):
-        yield Block(PARAGRAPH, _text(root))
+        yield Block(PARAGRAPH, text_of(root))
         return
     for child in root.iterchildren(tag=etree.Element):
-        if etree.QName(child).localname in ("title", "heading", "head") and len(child) == 0:
-            yield Block(1, _text(child))
+        if local_name(child) in ("title", "heading", "head") and len(child) == 0:
+            yield Block(1, text_of(child))
         else:
-            yield from _generic_blocks(child)
+            yield from _unknown_blocks(child)
+
+
+_DIALECTS: dict[str, Callable[[etree._Element], Iterator[Item]]] = {
+    "Document": _read_medquad,
+    "document": _read_cnxml,
+    "article": read_jats,
+    "pmc-articleset": read_jats,
+    "OAI-PMH": read_jats,
+    "TEI": read_tei,
+    "teiCorpus": read_tei,
+    "TEI.2": read_tei,
+}

@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+
+from pipeline.readers.items import Refused
 from pipeline.readers.xml import read_xml
 
 PUBMED = b"""<?xml version="1.0"?>
@@ -18,8 +21,8 @@ def test_pubmed_gives_a_document_an_article_and_resolves_no_entity() -> None:
     first, second = read_xml(PUBMED)
     assert (first.native, first.title, first.published) == ("123", "Gout & urate", "2004-May")
     assert first.url == "https://pubmed.ncbi.nlm.nih.gov/123/"
-    assert first.text == "AIM\n\nTo see.\n\nEND\n\nSeen."
-    assert [section["heading"] for section in first.sections] == ["AIM", "END"]
+    assert first.text == "AIM: To see.\n\nEND: Seen."
+    assert first.sections == []
     assert second.native is not None
     assert second.text == ""
 
@@ -35,9 +38,40 @@ def test_medquad_questions_are_headings_and_empty_answers_are_left_out() -> None
     assert (item.text, item.title, item.url) == ("What is (are) Gout?\n\nA disease.", "Gout", "https://example.org/x")
 
 
-def test_broken_xml_is_a_dropped_item() -> None:
-    assert next(read_xml(b"<a><b></a>")).drop_reason == "unreadable"
-    assert next(read_xml(b" ")).drop_reason == "empty"
+@pytest.mark.parametrize(
+    ("data", "reason"), [(b"<a><b></a>", "unreadable"), (b" ", "empty"), (b"<a>" * 300 + b"</a>" * 300, "unreadable")]
+)
+def test_what_is_no_xml_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        list(read_xml(data))
+
+
+def test_a_broken_set_keeps_the_articles_before_the_break() -> None:
+    found = read_xml(PUBMED.replace(b"<ArticleTitle>None", b"<ArticleTitle>N&one"))
+    assert next(found).native == "123"
+    with pytest.raises(Refused, match="from here on"):
+        next(found)
+
+
+def test_a_billion_laughs_and_includes_are_inert() -> None:
+    laughs = b"<!DOCTYPE d [<!ENTITY a 'ha'>" + b"".join(
+        b"<!ENTITY a%d '&a%s;&a%s;'>" % (depth, previous, previous)
+        for depth in range(1, 15)
+        for previous in [b"" if depth == 1 else b"%d" % (depth - 1)]
+    )
+    laughs += b"]><d>once&a14;<x xmlns:xi='http://www.w3.org/2001/XInclude'><xi:include href='/etc/hostname'/></x></d>"
+    assert next(read_xml(laughs)).text == "once"
+
+
+def test_lists_of_medquad_come_back() -> None:
+    answer = "Tests:         - Blood test : A check.    -  Biopsy.        Then treatment.   More of it."
+    item = next(
+        read_xml(
+            f"<Document><QAPairs><QAPair><Question>Q?</Question><Answer>{answer}</Answer></QAPair>"
+            "</QAPairs></Document>".encode()
+        )
+    )
+    assert item.text == "Q?\n\nTests:\n\n- Blood test : A check.\n- Biopsy.\n\nThen treatment.\n\nMore of it."
 
 
 def test_unknown_xml_is_read_by_block() -> None:
