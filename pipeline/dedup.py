@@ -3,11 +3,14 @@
 Reads Sketch and the Passages or Examples behind it, writes the same Passages or Examples. Bands of MinHash propose
 pairs, exact Jaccard similarity of the texts' shingles decides (minhash.py), and rows joined by decided pairs form a
 group of which one stays: one that an earlier run kept, else of the earliest source, then the longest text, then the
-smallest id. Rows that an exam contains (decontaminate.py) go first and take no part.
+smallest id. Rows that an exam contains (decontaminate.py) go first and take no part. Of the passages then left, those
+that stand piece by piece in passages before them are dropped too (coverage.py); of ready-made pairs none is, as the
+same answer to another question is another pair.
 
 Tasks over files in `scratch`, in any process and any order, each of which outlives a killed run once it is done: a
-shard is laid out (layout.py), a range of a band's keys is searched (bands.py), a shard is marked. Between them, in one
-process: 9 bytes a row, for its group, the row it is dropped for, and whether its text came before.
+shard is laid out (layout.py), a range of a band's keys is searched (bands.py), a shard's windows are noted and a range
+of them is searched (coverage.py), a shard is marked. Between them, in one process: 9 bytes a row, for its group, the
+row it is dropped for, and whether its text came before.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.bands import edges_path, find_equal, find_near, groups_path, join
+from pipeline.coverage import covered_rows, find_owners, note_windows, owners_path, windows_path
 from pipeline.decontaminate import write_index
 from pipeline.layout import LaidOut, Pair, laid_out_places, lay_out, save
 from pipeline.letters import FOLDS, Fold
@@ -42,6 +46,9 @@ class DedupConfig(Config):
     ngram: int = Field(default=5, ge=1, description="characters of a shingle; filled from [sketch]")
     normalise: tuple[Fold, ...] = Field(default=FOLDS, description="filled from [sketch]")
     min_jaccard: float = Field(default=0.8, gt=0, le=1, description="similarity from which two rows are one")
+    min_covered: float = Field(
+        default=0.9, gt=0, le=1, description="share of a passage that stands in passages before it, to be dropped"
+    )
     against: tuple[str, ...] = Field(default=(), description="recipes whose finished rows are kept before any of these")
     exams: tuple[str, ...] = Field(default=(), description="files of exam items; rows that show one are dropped")
     min_contained: float = Field(
@@ -67,8 +74,9 @@ def dedup_rows(
     Yields:
         One table a shard of "rows": its rows in order plus `drop_reason`, `contaminated` (the detail names the item),
         `exact_duplicate` (equal letters) or `near_duplicate`, and `drop_detail` with the row kept and the Jaccard
-        similarity to it. What is kept does not depend on how the rows of a source are spread over shards. A group is
-        joined by pairs, so a row can be less similar to the row kept than `min_jaccard`; the detail then shows it.
+        similarity to it, or `covered`, with the rows that it stands in. What is kept does not depend on how the rows of
+        a source are spread over shards. A group is joined by pairs, so a row can be less similar to the row kept than
+        `min_jaccard`; the detail then shows it.
 
     Raises:
         ContractError: a shard of sketches does not match its shard of rows, or there are more than MOST_ROWS rows.
@@ -84,11 +92,10 @@ def dedup_rows(
     groups = _find_groups(scratch, config, bands, ranges, num_earlier, run)
     if not (scratch / "kept.npy").exists():
         save(scratch / "kept.npy", _choose(groups, LaidOut(scratch)))
+    windows = _note_windows(scratch, config, run) if _are_passages(own) else 0
     marks = [scratch / f"marks-{len(earlier) + index:05d}.parquet" for index in range(len(own))]
     tasks = [
-        (scratch, len(earlier) + index, config.ngram, config.normalise, path)
-        for index, path in enumerate(marks)
-        if not path.exists()
+        (scratch, len(earlier) + index, windows, config, path) for index, path in enumerate(marks) if not path.exists()
     ]
     _finish(run(_mark_shard, tasks))
     for pair, path in zip(own, marks, strict=True):
@@ -197,9 +204,26 @@ def _choose(groups: NDArray[np.uint32], laid: LaidOut) -> NDArray[np.uint32]:
     return kept
 
 
-def _mark_shard(scratch: Path, shard: int, ngram: int, folds: tuple[Fold, ...], path: Path) -> None:
+def _are_passages(pairs: Sequence[Pair]) -> bool:
+    return bool(pairs) and "text" in pq.read_schema(pairs[0].rows.path).names
+
+
+def _note_windows(scratch: Path, config: DedupConfig, run: Run[None]) -> int:
+    """Find which rows share windows with rows before them, and return in how many ranges of hashes."""
+    shards = range(len(LaidOut(scratch).starts) - 1)
+    tasks = [(scratch, shard, config.normalise) for shard in shards if not windows_path(scratch, shard).exists()]
+    _finish(run(note_windows, tasks))
+    noted: int = sum(np.load(windows_path(scratch, shard), mmap_mode="r").shape[1] for shard in shards)
+    ranges = max(1, -(-noted // ROWS_AT_ONCE))
+    _finish(
+        run(find_owners, [(scratch, part, ranges) for part in range(ranges) if not owners_path(scratch, part).exists()])
+    )
+    return ranges
+
+
+def _mark_shard(scratch: Path, shard: int, windows: int, config: DedupConfig, path: Path) -> None:
     """Write the drop reason and detail of each row of a shard."""
-    laid = LaidOut(scratch)
+    laid, ngram, folds = LaidOut(scratch), config.ngram, config.normalise
     start, end = laid.starts[shard : shard + 2].tolist()
     kept = np.load(scratch / "kept.npy", mmap_mode="r")[start:end].astype(np.int64)
     reasons: list[str | None] = [None] * (end - start)
@@ -212,6 +236,9 @@ def _mark_shard(scratch: Path, shard: int, ngram: int, folds: tuple[Fold, ...], 
     for row, stay, same, similarity in zip(dropped.tolist(), place.tolist(), equal, similar, strict=True):
         reasons[row] = "exact_duplicate" if same else "near_duplicate"
         details[row] = f"kept {ids[stay]}, jaccard {similarity:.2f}"
+    covered = covered_rows(scratch, shard, windows, config.min_covered, ngram, folds) if windows else {}
+    for row, detail in covered.items():
+        reasons[row], details[row] = "covered", detail
     struck = pq.read_table(laid.folder(shard) / "struck.parquet")
     for row, detail in zip(struck["place"].to_pylist(), struck["detail"].to_pylist(), strict=True):
         reasons[row], details[row] = "contaminated", detail

@@ -163,6 +163,12 @@ class LaidOut:
             found.append(np.load(self.folder(shard) / "facts.npy", mmap_mode="r")[field][local])
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
+    def struck(self, shard: int) -> NDArray[np.int64]:
+        """Return the rows of a shard that an exam contains."""
+        places = pq.read_table(self.folder(shard) / "struck.parquet", columns=["place"])["place"]
+        struck: NDArray[np.int64] = places.to_numpy().astype(np.int64) + self.starts[shard]
+        return struck
+
     def texts(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return the texts of M rows in ascending order, end to end in UTF-8, and the (M + 1,) offsets."""
         return self._strings(rows, "text")

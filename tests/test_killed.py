@@ -1,6 +1,7 @@
-"""SIGKILL at ten random moments of a run with a real model server: nothing is lost, asked twice, or left behind."""
+"""SIGKILL at ten random moments: nothing is lost, asked twice or left behind, and no byte is other than undisturbed."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -16,8 +17,10 @@ import psutil
 import pytest
 
 from pipeline.line import read_line
+from pipeline.shards import shards_of
 from pipeline.stages import run_line
 from tests import contract
+from tests.world import write_world
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = 10
@@ -121,3 +124,39 @@ def test_ten_kills_lose_nothing_ask_nothing_twice_and_leave_no_server(recipe, tm
     pairs = contract.rows_of(line.step("rewrite"), ["made_by"])
     assert any(step["request"] for pair in pairs for step in pair["made_by"])
     print(json.dumps({"kills": killed, "while responses arrived": grown, "responses": len(now)}))
+
+
+def run_through_dedup(recipe: Path) -> None:
+    run_line(read_line(recipe, "dedup"))
+
+
+def files_of(output: Path) -> int:
+    """Count the files that runs have written so far, scratch included."""
+    return sum(1 for path in output.rglob("*") if path.is_file())
+
+
+def test_ten_kills_of_the_corpus_stages_change_no_byte(tmp_path):
+    tables = "[collect]\nshard_rows = 6\n"
+    recipe = write_world(tmp_path / "killed", articles=30, tables=tables)
+    output = tmp_path / "killed" / "data"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pipeline.stages"])
+    draw = random.Random(20261121)
+    for kill in range(KILLS):
+        before = files_of(output)
+        running = context.Process(target=run_through_dedup, args=(recipe,))
+        running.start()
+        wanted = before + draw.randint(1, 6)
+        while files_of(output) < wanted and running.is_alive():
+            threading.Event().wait(0.02)
+        assert running.is_alive(), f"the run ended before its {kill + 1}th kill"
+        running.kill()
+        running.join()
+    run_through_dedup(recipe)
+    undisturbed = write_world(tmp_path / "undisturbed", articles=30, tables=tables)
+    run_through_dedup(undisturbed)
+    line = read_line(recipe, "dedup")
+    contract.equal_hashes(line, read_line(undisturbed, "dedup"))
+    assert sum(len(shards_of(step.directory)) for step in line.steps) > 30
+    left = [path for path in output.rglob(".*") if path.name not in (".lock",)]
+    assert not left, "unfinished work was left behind"

@@ -1,0 +1,151 @@
+"""Find passages that say nothing new although none is their near-duplicate: a book again, cut at other places.
+
+Two editions of a text are cut into passages at different places, so that passages overlap by half and no two are
+similar. What they share are long runs of letters. Of each passage's windows of WINDOW letters, those whose hash is
+divisible by SAMPLE are noted, the same ones in every text (Manber, Finding similar files, 1994). A noted window belongs
+to the first row that has it, in the order of sources, documents and passages. A passage whose windows mostly belong to
+rows before it is compared with these, exactly, by dedup's shingles.
+
+Tasks over files in dedup's scratch, as those of the bands are:
+
+    windows-00000.npy      of one shard: (2, W), the noted windows' hashes in order and the row of each
+    owners-00000.npy       of a range of hashes: OWNED, in the order of rows
+
+Shapes: n texts, W noted windows, M pairs of rows.
+"""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+from numba import njit, types
+from numpy.typing import NDArray
+
+from pipeline.layout import LaidOut, save
+from pipeline.letters import BYTES, OFFSETS, TABLE, Fold, letters_of, read_letters
+from pipeline.minhash import shingle
+
+WINDOW = 24  # letters: two clauses of Chinese, four words of English
+SAMPLE = np.uint64(32)  # a passage of 500 letters has about 15 windows noted
+LIKELY = 0.5  # of `min_covered`: the share of a passage's windows in rows before it, from which it is compared exactly
+MOST_OWNERS = 32  # rows that one passage is compared with, those of most windows first
+
+OWNED = np.dtype([("row", "<i8"), ("owner", "<i8"), ("windows", "<i8")])
+
+
+def windows_path(scratch: Path, shard: int) -> Path:
+    """Name the file of a shard's windows."""
+    return scratch / f"windows-{shard:05d}.npy"
+
+
+def owners_path(scratch: Path, range_index: int) -> Path:
+    """Name the file of what the rows before it have of each row's windows, in a range of hashes."""
+    return scratch / f"owners-{range_index:05d}.npy"
+
+
+def note_windows(scratch: Path, shard: int, folds: tuple[Fold, ...]) -> None:
+    """Write the windows of those rows of a shard that are no duplicate and that no exam has struck."""
+    laid = LaidOut(scratch)
+    start, end = laid.starts[shard : shard + 2].tolist()
+    rows = np.arange(start, end)
+    rows = np.setdiff1d(rows[np.load(scratch / "kept.npy", mmap_mode="r")[start:end] == rows], laid.struck(shard))
+    data, offsets = laid.texts(rows)
+    letters = letters_of(folds)
+    hashes, texts = _windows(data, offsets, letters.table, letters.spill)
+    noted = np.stack([hashes, rows[texts].astype(np.uint64)])
+    noted = noted[:, np.lexsort(noted[::-1])]
+    again = (noted[:, 1:] == noted[:, :-1]).all(axis=0)
+    save(windows_path(scratch, shard), np.ascontiguousarray(noted[:, np.append(True, ~again)[: noted.shape[1]]]))
+
+
+def find_owners(scratch: Path, range_index: int, ranges: int) -> None:
+    """Write which rows before it have how many of each row's windows, in one range of hashes."""
+    first, last = ((index << 64) // ranges for index in (range_index, range_index + 1))
+    found = [np.zeros((2, 0), np.uint64)]
+    for shard in range(len(LaidOut(scratch).starts) - 1):
+        noted = np.load(windows_path(scratch, shard), mmap_mode="r")
+        begin, end = np.searchsorted(noted[0], np.array([first, min(last, (1 << 64) - 1)], np.uint64))
+        found.append(noted[:, begin : noted.shape[1] if last >> 64 else end])
+    hashes, rows = np.concatenate(found, axis=1)
+    order = np.lexsort((rows, hashes))
+    hashes, row = hashes[order], rows[order].astype(np.int64)
+    anew = np.append(True, hashes[1:] != hashes[:-1])[: len(row)]
+    owner = row[np.maximum.accumulate(np.where(anew, np.arange(len(row)), 0))]
+    pairs_M2, windows_M = np.unique(np.column_stack([row, owner])[~anew], axis=0, return_counts=True)
+    owned = np.zeros(len(pairs_M2), OWNED)
+    owned["row"], owned["owner"], owned["windows"] = pairs_M2[:, 0], pairs_M2[:, 1], windows_M
+    save(owners_path(scratch, range_index), owned)
+
+
+def covered_rows(
+    scratch: Path, shard: int, ranges: int, min_covered: float, ngram: int, folds: tuple[Fold, ...]
+) -> dict[int, str]:
+    """Return the rows of a shard of which a share of at least `min_covered` stands in rows before them.
+
+    Returns:
+        Place in the shard -> the share of its distinct shingles that is covered, and the rows that cover it.
+    """
+    laid = LaidOut(scratch)
+    start, end = laid.starts[shard : shard + 2].tolist()
+    counts = np.bincount(np.load(windows_path(scratch, shard))[1].astype(np.int64) - start, minlength=end - start)
+    found = [np.zeros(0, OWNED)]
+    for range_index in range(ranges):
+        owned = np.load(owners_path(scratch, range_index), mmap_mode="r")
+        begin, stop = np.searchsorted(owned["row"], [start, end])
+        found.append(owned[begin:stop])
+    owned = np.sort(np.concatenate(found), order=["row", "owner"])
+    begins = np.flatnonzero(np.append(True, owned["row"][1:] != owned["row"][:-1])[: len(owned)])
+    covered = {}
+    for begin, stop in itertools.pairwise([*begins.tolist(), len(owned)]):
+        row, own = int(owned["row"][begin]), owned[begin:stop]
+        if own["windows"].sum() < LIKELY * min_covered * counts[row - start]:
+            continue
+        owners, place = np.unique(own["owner"], return_inverse=True)
+        most = np.argsort(-np.bincount(place, own["windows"]), kind="stable")[:MOST_OWNERS]
+        owners = np.sort(owners[most])
+        share = _share_in(laid, row, owners, ngram, folds)
+        if share >= min_covered:
+            ids = laid.ids(owners[:3])
+            more = f" and {len(owners) - 3} more" if len(owners) > 3 else ""
+            covered[row - start] = f"{share:.2f} of it in {', '.join(ids)}{more}"
+    return covered
+
+
+def _share_in(laid: LaidOut, row: int, owners: NDArray[np.int64], ngram: int, folds: tuple[Fold, ...]) -> float:
+    """Return the share of a row's distinct shingles that any of some rows before it has."""
+    letters = letters_of(folds)
+    data, offsets = laid.texts(np.append(owners, row))
+    *before, own = (
+        _shingles(data[begin:end], letters.table, letters.spill, ngram) for begin, end in itertools.pairwise(offsets)
+    )
+    return float(np.isin(np.unique(own), np.concatenate(before)).mean())
+
+
+@njit(types.uint64[::1](BYTES, TABLE, TABLE, types.int64), nogil=True, cache=True)
+def _shingles(data, table, spill, ngram):  # type: ignore[no-untyped-def]
+    points, hashes = np.empty(len(data) + 1, np.uint32), np.empty(len(data) + 1, np.uint64)
+    count = read_letters(data, 0, len(data), table, spill, points)
+    return hashes[: shingle(points, count, ngram, hashes)].copy()
+
+
+@njit(types.Tuple((types.uint64[::1], types.int64[::1]))(BYTES, OFFSETS, TABLE, TABLE), nogil=True, cache=True)  # type: ignore[no-untyped-call]
+def _windows(data, offsets, table, spill):  # type: ignore[no-untyped-def]
+    """Return the noted windows of n texts and the text of each; texts shorter than a window have none."""
+    longest = 0
+    for text in range(len(offsets) - 1):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    points, hashes = np.empty(longest + 1, np.uint32), np.empty(longest + 1, np.uint64)
+    noted, texts = np.empty(1024, np.uint64), np.empty(1024, np.int64)
+    size = 0
+    for text in range(len(offsets) - 1):
+        count = read_letters(data, offsets[text], offsets[text + 1], table, spill, points)
+        if count < WINDOW:
+            continue
+        for place in range(shingle(points, count, WINDOW, hashes)):
+            if hashes[place] % SAMPLE == 0:
+                if size == len(noted):
+                    noted = np.concatenate((noted, np.empty_like(noted)))
+                    texts = np.concatenate((texts, np.empty_like(texts)))
+                noted[size], texts[size] = hashes[place], text
+                size += 1
+    return noted[:size].copy(), texts[:size].copy()
