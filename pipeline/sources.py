@@ -166,6 +166,7 @@ def _download(url: str, max_bytes: int) -> Iterator[bytes]:
     except Exception as error:  # every file system has errors of its own
         status = getattr(error, "status", 0)
         absent = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError)
+        absent = absent and not isinstance(error.__cause__, aiohttp.ClientConnectionError | TimeoutError)
         if absent or (400 <= status < 500 and status not in (408, 429)):
             raise Refused("unreachable", one_line(str(error))[:200] or type(error).__name__) from None
         raise RecipeError(f"{url}: not fetched, run again: {one_line(repr(error))[:300]}") from None

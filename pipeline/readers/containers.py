@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import zstandard
 
@@ -119,7 +119,7 @@ def chunks_of(place: Place) -> Iterator[bytes]:
     """
     try:
         with open_place(place) as stream:
-            while chunk := stream.read(_CHUNK):
+            while chunk := stream.read1(_CHUNK):  # so that what stands before a fault is not lost
                 yield chunk
     except _DAMAGE as error:
         raise Refused("unreadable", one_line(str(error))[:200]) from None
@@ -133,8 +133,8 @@ def read_place(place: Place) -> bytes:
     return b"".join(chunks_of(place))
 
 
-def open_place(place: Place) -> BinaryIO:
-    """Open a place for reading forwards."""
+def open_place(place: Place) -> Any:
+    """Open a place as a buffered stream for reading forwards."""
     stream: Any
     if place.member is not None:
         stream = _opened(place.path).open(place.member)
@@ -142,7 +142,7 @@ def open_place(place: Place) -> BinaryIO:
         stream = place.path.open("rb")
         if place.start or place.size is not None:
             stream = io.BufferedReader(_Chunked(stream, _range(stream, place.start, place.size)), _CHUNK)
-    return cast(BinaryIO, _DECODERS[place.codec](stream) if place.codec else stream)
+    return _DECODERS[place.codec](stream) if place.codec else stream
 
 
 def spool(parts: Iterable[bytes], name: str, scratch: Path) -> tuple[Path, Refused | None]:
@@ -364,7 +364,8 @@ def _check_member(inside: str, seen: set[str], *, regular: bool) -> None:
 
 
 def _is_hidden(inside: str) -> bool:
-    return any((part.startswith(".") and part not in (".", "..")) or part == "__MACOSX" for part in inside.split("/"))
+    parts = inside.replace("\\", "/").split("/")
+    return any((part.startswith(".") and part not in (".", "..")) or part == "__MACOSX" for part in parts)
 
 
 class _Chunked(io.RawIOBase):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.readers.containers import HEAD_BYTES, Place, chunks_of, spool
+from pipeline.readers.containers import Place, chunks_of, spool
 from pipeline.readers.encoding import encoding_of
 from pipeline.readers.items import Refused
 from pipeline.records import text_hash
@@ -51,7 +51,7 @@ def as_utf8(place: Place, name: str, scratch: Path) -> tuple[Path, Refused | Non
 def _encoding(place: Place) -> tuple[str, bytes]:
     """Name the encoding of a stream, and return its head."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    head = b""
+    head = strange = b""
     beyond_ascii = False
     try:
         for chunk in chunks_of(place):
@@ -61,21 +61,21 @@ def _encoding(place: Place) -> tuple[str, bytes]:
                     raise ValueError
                 decoder.decode(chunk)
             except ValueError:
-                return _encoding_by(chunk, beyond_ascii), head
+                strange = chunk
+                break
             beyond_ascii = beyond_ascii or not chunk.isascii()
     except Refused:
         pass  # what can be read is read, and the rest accounted for, when it is written
-    return "utf-8", head
+    return _encoding_by(strange, beyond_ascii) if strange else "utf-8", head
 
 
 def _encoding_by(sample: bytes, beyond_ascii: bool) -> str:
     """Name the encoding of a stream by its first chunk that is no UTF-8; UTF-8 with a few bad bytes is UTF-8."""
     broken_count = (text := sample.decode("utf-8", "replace")).count("\ufffd")
-    others = sum(not char.isascii() for char in text[:HEAD_BYTES])
+    others = sum(not char.isascii() for char in text) - broken_count
     if b"\0" not in sample and (beyond_ascii or broken_count <= _MAX_BROKEN * others):
         return "utf-8"
-    whole_lines = sample[: sample.rfind(b"\n") + 1] or sample[: len(sample) // 2 * 2]
-    encoding = encoding_of(sample if len(sample) < HEAD_BYTES else whole_lines)
+    encoding = encoding_of(sample[: len(sample) // 2 * 2] if b"\0" in sample else sample)
     if encoding is None:
         raise Refused("undecodable", "bytes of no known encoding: expected UTF-8, UTF-16, GB18030, Big5 or cp1252")
     return encoding
