@@ -21,7 +21,7 @@ from pydantic import Field
 from pipeline.cuts import SHARED, cheapest_cuts
 from pipeline.recipe import Config
 from pipeline.records import PASSAGE, marked_schema, text_hash
-from pipeline.regions import Region, Sections, join_spans, regions, seam
+from pipeline.regions import Region, Sections, join_spans, regions, seam, trim
 from pipeline.sentences import Span
 from pipeline.tokens import token_ruler
 from pipeline.units import Table, units
@@ -100,7 +100,10 @@ def pieces(
     most = config.max_tokens or for_language(config.max_chars, lang)
     least = for_language(config.min_chars, lang)
     dropped = [Piece(start, end, (), None, "boilerplate") for start, end in boilerplate]
-    found = list(_cut(text, sections, regions(text, sections, boilerplate), ruler, lang, most, least))
+    if not sections.starts and not boilerplate and ruler[-1] <= most and (whole := trim(text, (0, len(text)))):
+        found = [Piece(*whole, (), None)]
+    else:
+        found = list(_cut(text, sections, regions(text, sections, boilerplate), ruler, lang, most, least))
     for piece in sorted(found + dropped) if dropped else found:
         size = ruler[piece.end] - ruler[piece.start]
         if size > most * config.max_sentence and piece.drop_reason is None:
