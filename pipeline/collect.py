@@ -149,7 +149,7 @@ def _document(card: SourceCard, id: str, item: Item, url: str | None) -> dict[st
         "title": item.title,
         "url": item.url or url,
         "sections": list(item.sections),
-        "boilerplate": [],
+        "boilerplate": list(item.boilerplate),
         "edition": card.edition,
         "published": item.published,
         "drop_reason": reason,

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+Span = dict[str, int]  # start, end
+
 PARAGRAPH = 0  # the level of a block that is no heading
 _HAN = r"\u2e80-\u2fdf\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WIDE = rf"[{_HAN}\u3000-\u30ff\uff00-\uffef]"
@@ -33,11 +35,16 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """A heading (level 1 is the outermost) or a paragraph (level 0) of a document."""
+    """A heading (level 1 is the outermost) or a paragraph (level 0) of a document.
+
+    Attributes:
+        line: a heading's line as the text has it, where that is more than the heading: marks before or behind it.
+    """
 
     level: int
     text: str
     page: int | None = None
+    line: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Item:
     Attributes:
         native: the item's own id within its file; None when it has none, so that its content names it.
         sections: dicts of the record's SECTION fields.
+        boilerplate: spans of whole lines of the text that are no part of what the document says.
         turns: (role, content) pairs of a ready-made dialogue.
     """
 
@@ -56,6 +64,7 @@ class Item:
     url: str | None = None
     published: str | None = None
     sections: Sequence[dict[str, Any]] = ()
+    boilerplate: Sequence[Span] = ()
     turns: Sequence[tuple[str, str]] = field(default=())
     drop_reason: str | None = None
     drop_detail: str | None = None
@@ -105,17 +114,19 @@ def compose(blocks: Iterable[Block]) -> tuple[str, list[dict[str, Any]]]:
     A heading opens a section that lasts until the next heading of its level or above, be it an empty one. Where blocks
     have pages, each run of paragraphs on one page is a section without heading inside it, so that a page can be told.
     """
-    text = ""
+    parts: list[str] = []
+    length = 0
     sections: list[dict[str, Any]] = []
     open_headings: list[tuple[int, int]] = []  # (level, index into sections)
     open_page: int | None = None  # index into sections
     for block in blocks:
-        body = one_line(block.text) if block.level else block.text.strip()
+        body = one_line(block.line or block.text) if block.level else block.text.strip()
         if not body and not block.level:
             continue
-        ended = len(text)
-        text += ("\n\n" if text and body else "") + body
-        start = len(text) - len(body)
+        ended = length
+        parts += ["\n\n", body] if length and body else [body]
+        length += len(body) + (2 if length and body else 0)
+        start = length - len(body)
         same_page = open_page is not None and sections[open_page]["page"] == block.page
         if open_page is not None and (block.level or not same_page):
             sections[open_page]["end"], open_page = ended, None
@@ -125,10 +136,10 @@ def compose(blocks: Iterable[Block]) -> tuple[str, list[dict[str, Any]]]:
             if not body:
                 continue
             open_headings.append((block.level, len(sections)))
-            sections.append({"start": start, "end": start, "heading": body, "page": block.page})
+            sections.append({"start": start, "end": start, "heading": one_line(block.text), "page": block.page})
         elif block.page is not None and open_page is None:
             open_page = len(sections)
             sections.append({"start": start, "end": start, "heading": "", "page": block.page})
     for index in [*(index for _, index in open_headings), *([] if open_page is None else [open_page])]:
-        sections[index]["end"] = len(text)
-    return text, sections
+        sections[index]["end"] = length
+    return "".join(parts), sections

@@ -1,19 +1,22 @@
-"""Read a plain text file: undo hard wraps, recognise headings, note pages by form feeds.
+"""Read a plain text file: recognise headings, undo hard wraps (wraps.py) and pages (pages.py).
 
-A file is taken to be hard-wrapped when many of its lines end within a few columns of one width and most of those
-do not end a sentence. A wide character is two columns. Lines are then joined where the line before was full and the
-next is neither indented, blank nor a heading.
+Form feeds make pages, whose furniture is taken out and whose numbers become sections. The pseudo-markup of digitised
+classics, <目录> and <篇名> before a heading and 属性： or 内容： behind it, stays in the heading's line: the text keeps
+every character of its file but white space, page furniture and hyphens at line ends, and a section's heading is the
+name alone. Project Gutenberg's header and licence stay in the text and are spans of boilerplate.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from unicodedata import east_asian_width
+from collections.abc import Iterator
+from dataclasses import replace
 
 from pipeline.readers.encoding import decode
-from pipeline.readers.items import PARAGRAPH, Block, Item, compose, join_lines
+from pipeline.readers.items import PARAGRAPH, Block, Item, Refused, Span, compose, one_line
+from pipeline.readers.pages import read_on, without_running
+from pipeline.readers.wraps import columns, dehyphenation, paragraphs, region_widths
 
 _NUMERAL = r"[一二三四五六七八九十百千零〇两上中下\d]+"
-# Heading lines and their level. Pseudo-markup <目录> and <篇名> is that of digitised classics of Chinese medicine.
+# Heading lines and their level.
 _HEADINGS: tuple[tuple[int, re.Pattern[str]], ...] = (
     (2, re.compile(r"<目录>\s*(?P<name>\S.*)")),
     (3, re.compile(r"<篇名>\s*(?P<name>\S.*)")),
@@ -24,104 +27,124 @@ _HEADINGS: tuple[tuple[int, re.Pattern[str]], ...] = (
     (2, re.compile(r"(?P<name>(?:part|book|volume)\s+(?:[ivxlc]+|\d+)\b\W?.*)", re.IGNORECASE)),
     (3, re.compile(r"(?P<name>chapter\s+(?:[ivxlc]+|\d+)\b\W?.*)", re.IGNORECASE)),
 )
+# A line in capitals between blank lines, followed by text that is not: a heading of a book without other marks.
+_CAPITALS = re.compile(r"(?:(?:[IVXLC]+|\d+)\.\s+)?[A-Z][A-Z0-9 ,;:'’&()-]{3,}[A-Z)][.:]?")
 _TITLE = re.compile(r"《(?P<name>[^《》]{1,60})》")
+_FIRST_NAME = re.compile(r"<篇名>\s*(?P<name>\S.*)")
 _MAX_HEADING_COLUMNS = 80
-_SENTENCE_END = re.compile(r"[。！？!?.；;：:…」』”\"）)]$")
-_MARKUP = re.compile(r"^(?:内容|属性)[：:]|\\x|^<目录>$")  # of the same digitised classics
-_FIGURE = re.compile(r"\\r(?P<caption>[^\\\n]*)\\[^\\\n]*\\r")
-_TABLE = re.compile(r"^\s*[|+]|\S {3,}\S")  # set in columns: joined, its lines would say something else
-_INDENT = re.compile(r"[　\t]| {2}")
-_MIN_LINES = 4  # full lines that a wrap width needs
-_SLACK_COLUMNS = 14  # how much shorter than the width a full line may be: an English word; a Chinese line needs 4
+_MARK = "<目录>"
+_LABEL = re.compile(r"(?:内容|属性)[：:]")
+_LINE_ENDS = re.compile("\r\n?|[\x0b\x85\u2028\u2029]")
+_GUTENBERG_START = re.compile(r"^\*\*\* ?START OF TH(?:E|IS) PROJECT GUTENBERG EBOOK[^\n]*", re.MULTILINE)
+_GUTENBERG_TITLE = re.compile(r"^Title:\s*(\S[^\n]{0,300}(?:\n{1,2}[^\n:]{1,100}(?=\n))?)", re.MULTILINE)
+_GUTENBERG_END = re.compile(
+    r"^(?:\*\*\* ?END OF TH(?:E|IS) PROJECT GUTENBERG EBOOK|End of (?:the )?Project Gutenberg)", re.MULTILINE
+)
 
 
 def read_text(data: bytes) -> Iterator[Item]:
     """Yield the one document of a plain text file."""
     text = decode(data)
     if text is None:
-        yield Item(drop_reason="undecodable")
-        return
+        raise Refused("undecodable", "no encoding explains the bytes; save it as UTF-8")
     blocks = list(text_blocks(text))
     text, sections = compose(blocks)
     first = next((block for block in blocks if block.level), None)
-    yield Item(text=text, sections=sections, title=first.text.strip("《》") if first and first.level == 1 else None)
+    title = first.text.strip("《》") if first and first.level == 1 else None
+    boilerplate = gutenberg_spans(text)
+    if boilerplate and (named := _GUTENBERG_TITLE.search(text, 0, boilerplate[0]["end"])):
+        title = one_line(named[1])
+    yield Item(text=text, sections=sections, title=title, boilerplate=boilerplate)
 
 
 def text_blocks(text: str) -> Iterator[Block]:
     """Split a text into headings and paragraphs, with wrapped lines joined."""
-    text = _FIGURE.sub(r"\g<caption>", text.replace("\r\n", "\n").replace("\r", "\n"))
-    pages = [page.split("\n") for page in text.split("\f")]
-    width = wrap_width([line for page in pages for line in page])
-    number: int | None = 1 if len(pages) > 1 else None
+    pages = [page.split("\n") for page in _LINE_ENDS.sub("\n", text).split("\f")]
+    if len(pages) == 1:
+        return lines_blocks(pages[0], None)
+    stripped, numbers = without_running(pages)
+    lines, page_of = zip(*read_on(stripped, numbers), strict=True) if any(stripped) else ((), ())
+    return lines_blocks(list(lines), list(page_of))
+
+
+def lines_blocks(lines: list[str], pages: list[int] | None) -> Iterator[Block]:
+    """Make headings and paragraphs of N lines, whose pages are known or not."""
+    width_at = region_widths(lines)
+    dehyphenate = dehyphenation(lines)
+    heading: Block | None = None  # one whose line may still grow by the label behind it
+    mark = ""
+    begun: int | None = None  # the first line of the block of lines
     seen_text = False
-    paragraph: list[str] = []
-    paragraph_page = number
-
-    def flush() -> Iterator[Block]:
-        if paragraph:
-            yield Block(PARAGRAPH, join_lines(paragraph), paragraph_page)
-            paragraph.clear()
-
-    for index, page in enumerate(pages):
-        number = index + 1 if len(pages) > 1 else None
-        for line in page:
-            heading = _heading(line, first=not seen_text)
-            body = _MARKUP.sub("", line.strip()).strip()
-            if heading is not None:
-                yield from flush()
-                yield Block(heading[0], heading[1], number)
-            elif not body:
-                yield from flush()
-            else:
-                if not paragraph or not _continues(paragraph, line, width):
-                    yield from flush()
-                    paragraph_page = number
-                paragraph.append(line.rstrip())
-            seen_text = seen_text or bool(body)
-            if paragraph:
-                paragraph[-1] = _MARKUP.sub("", paragraph[-1].lstrip() if len(paragraph) == 1 else paragraph[-1])
-    yield from flush()
-
-
-def wrap_width(lines: Sequence[str]) -> int | None:
-    """Return the columns at which lines were wrapped, or None when they were not."""
-    widths = [(columns(line.rstrip()), line.rstrip()) for line in lines if line.strip()]
-    long = sorted(width for width, _ in widths if width > 24)
-    if len(long) < _MIN_LINES:
-        return None
-    width = long[int(0.95 * (len(long) - 1))]
-    full = [line for line_width, line in widths if width - _SLACK_COLUMNS <= line_width <= width + 4]
-    ended = sum(bool(_SENTENCE_END.search(line)) for line in full)
-    wrapped = width <= 130 and len(full) >= max(_MIN_LINES, 0.3 * len(widths)) and ended < 0.5 * len(full)
-    return width if wrapped else None
+    for number in range(len(lines) + 1):
+        line = lines[number].strip() if number < len(lines) else ""
+        found = _heading(line, first=not seen_text) if line else None
+        if line and not found and begun is None and _stands_alone(line, lines, number):
+            found = 4, line
+        if found and _runs_on(lines, number, width_at(number)):
+            found = None
+        if line and not found and line != _MARK:
+            begun = number if begun is None else begun
+        elif begun is not None:
+            block = lines[begun:number]
+            if heading and (label := _LABEL.match(block[0].lstrip())):
+                heading = replace(heading, line=f"{heading.line} {label[0]}")
+                block[0] = block[0].lstrip()[label.end() :]
+            yield from _pending(heading, mark)
+            heading, mark = None, ""
+            for offset, paragraph in paragraphs(block, width_at(begun), dehyphenate):
+                yield Block(PARAGRAPH, paragraph, pages[begun + offset] if pages else None)
+            begun = None
+        seen_text = seen_text or bool(line)
+        if found or line == _MARK:
+            if heading:
+                yield heading
+            heading = None
+            mark += line if line == _MARK else ""
+        if found:
+            level, name = found
+            heading = Block(level, name, pages[number] if pages else None, line=f"{mark} {line}".strip())
+            mark = ""
+    yield from _pending(heading, mark)
 
 
-def columns(line: str) -> int:
-    """Return the width of a line in columns of a fixed-width font."""
-    return len(line) if line.isascii() else sum(2 if east_asian_width(char) in "WFA" else 1 for char in line)
+def gutenberg_spans(text: str) -> list[Span]:
+    """Return the spans of a Project Gutenberg book's header, and of what stands behind its end."""
+    start, end = _GUTENBERG_START.search(text), _GUTENBERG_END.search(text)
+    spans = [{"start": 0, "end": start.end()}] if start else []
+    if end and (not start or end.start() > start.end()):
+        spans.append({"start": end.start(), "end": len(text)})
+    return spans if start else []
 
 
-def _continues(paragraph: Sequence[str], line: str, width: int | None) -> bool:
-    before = paragraph[-1]
-    if width is None or _INDENT.match(line) or _TABLE.search(line) or _TABLE.search(before):
+def _pending(heading: Block | None, mark: str) -> Iterator[Block]:
+    if heading:
+        yield heading
+    if mark:
+        yield Block(PARAGRAPH, mark)
+
+
+def _runs_on(lines: list[str], number: int, width: int | None) -> bool:
+    """Tell whether a line is as long as lines get, with text on the next: the beginning of a paragraph."""
+    text_next = number + 1 < len(lines) and bool(lines[number + 1].strip())
+    return text_next and width is not None and columns(lines[number].strip()) >= width - 6
+
+
+def _stands_alone(line: str, lines: list[str], number: int) -> bool:
+    if not line.isupper() or len(line) > _MAX_HEADING_COLUMNS or not _CAPITALS.fullmatch(line):
         return False
-    slack = 6 if columns(before[-4:]) > 4 else _SLACK_COLUMNS
-    if columns(before) >= width - slack:
-        return True
-    # A few characters that spilled over a full line, as careless re-wrapping leaves them.
-    return len(paragraph) > 1 and columns(before) <= 12 and not _SENTENCE_END.search(before)
+    after = next((text for text in lines[number + 1 : number + 6] if text.strip()), "")
+    return lines[number + 1 : number + 2] == [""] and not after.isupper() and len(after.strip()) > len(line) // 2
 
 
 def _heading(line: str, *, first: bool) -> tuple[int, str] | None:
-    stripped = line.strip()
-    if not stripped or columns(stripped) > _MAX_HEADING_COLUMNS:
+    if len(line) > _MAX_HEADING_COLUMNS or columns(line) > _MAX_HEADING_COLUMNS:
         return None
-    if first and (title := _TITLE.fullmatch(stripped)):
-        return 1, title.group(0)
-    if first and (title := re.fullmatch(r"<篇名>\s*(?P<name>\S.*)", stripped)):
-        return 1, title.group("name")
+    if first and (title := _TITLE.fullmatch(line)):
+        return 1, title[0]
+    if first and (title := _FIRST_NAME.fullmatch(line)):
+        return 1, title["name"]
     for level, pattern in _HEADINGS:
-        found = pattern.fullmatch(stripped)
-        if found and not re.search(r"[。；，,;]$", stripped):
-            return level, found.group("name").strip()
+        found = pattern.fullmatch(line)
+        if found and not re.search(r"[。；，,;]$", line):
+            return level, found["name"].strip()
     return None
