@@ -24,6 +24,7 @@ from pipeline.shards import is_complete, parts_of, read_manifest, written_of
 FUNNEL = {
     "collect": "documents",
     "filter": "documents",
+    "boilerplate": "documents",
     "segment": "passages",
     "clean": "passages",
     "select": "passages",
@@ -37,7 +38,7 @@ FUNNEL = {
 }  # stage -> what its rows are; a source of ready-made pairs has pairs from the first stage on
 Number = TypeVar("Number", int, float)
 
-PER_SOURCE = ("collect", "filter", "segment", "clean", "select", "sketch")
+PER_SOURCE = ("collect", "filter", "boilerplate", "segment", "clean", "select", "sketch")
 BATCH_ROWS = 1024  # packed rows read at a time: 4,096 tokens of input_ids and labels in each are 32 MiB
 
 

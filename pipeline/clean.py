@@ -1,37 +1,44 @@
-"""Clean passages: take advertisements, reference marks and debris out of their text, and drop what is then no text.
+"""Clean texts: take advertisements, boilerplate, references and debris out, and drop what is then no text.
 
-Reads Passage, writes Passage; the id stays, as it names the passage of the document. `clean_text` looks at nothing
-but the text, so that cleaning `document.text[start:end]` again gives the passage's text.
+Reads Passage or Example, writes the same; ids stay, as they name what stood in the source. `clean_text` looks at a
+text, its language and the settings alone, so that cleaning `document.text[start:end]` again gives the passage's text;
+cleaning what is clean changes nothing.
 
-Repetition and symbols follow Gopher (arXiv:2112.11446, appendix A), counted in characters rather than words because
-Chinese has no spaces: duplicate lines over 20% of the text, repeated n-grams, "#" and "…" over a tenth of words. Rules
-for glyphs that a conversion lost, advertisements and reference lists are ours, as are their thresholds.
+A column is searched whole, by RE2 and the kernels of characters.py; texts in which nothing is found go on as they
+are, and only the others are taken apart line by line. Rules that drop a text are quality.py's.
 """
 
 import re
 import unicodedata
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.recipe import Config
+from pipeline.characters import untidy
+from pipeline.patterns import Pattern, either, found_in
+from pipeline.quality import QualityConfig, judge
+from pipeline.readers.mojibake import repair
 from pipeline.records import mark
 from pipeline.sentences import split_sentences
 
 
-class CleanConfig(Config):
-    """What is taken out of a text, and how much of what is left must be text. Shares are of characters."""
+class CleanConfig(QualityConfig):
+    """What is taken out of a text, and how much of what is left must be text. Patterns are RE2's; case is ignored."""
 
-    advertisement_lines: tuple[str, ...] = Field(
+    advertisement_lines: tuple[Pattern, ...] = Field(
         default=(
-            r"^\W{0,3}(?:广告|推广|赞助商?内容|商业推广)\W",
+            r"^\W{0,3}(?:广告|推广|赞助商?内容|商业推广)(?:[^\pL\pN]|$)",
             r"^\W{0,3}(?:advertisements?|sponsored(?: message| content| post)?|promoted|"
             r"special offer(?: for [\w ]{1,30})?)\s*[:：|\-–—\])]",
         ),
-        description="a line that one of these is found in is removed whole; case is ignored",
+        description="a line that one of these is found in is removed whole",
     )
-    advertisement_sentences: tuple[str, ...] = Field(
+    advertisement_sentences: tuple[Pattern, ...] = Field(
         default=(
             r"扫码(?:下单|领取|关注|添加|进群|购买)|微信(?:扫一扫|公众号[：:])|(?:加|添加)微信",
             r"公众号.{0,12}(?:关注|回复)|关注.{0,12}公众号",
@@ -46,161 +53,223 @@ class CleanConfig(Config):
         ),
         description="a sentence that one of these is found in is removed",
     )
-    boilerplate_lines: tuple[str, ...] = Field(
+    boilerplate_lines: tuple[Pattern, ...] = Field(
         default=(
-            r"^(?:上一[篇页章]|下一[篇页章]|返回(?:首页|顶部|目录)|相关(?:阅读|文章|推荐|链接)|延伸阅读|猜你喜欢|热门(?:推荐|文章)|分享到|责任编辑)(?:[：:|].{0,80})?$",
-            r"^(?:版权所有|未经(?:授权|许可|允许)|转载请注明).{0,120}$",
-            r"^(?:本文(?:来源|转自)|文章来源|来源：|声明：本|免责声明|本站使用\s?cookie).{0,120}$",
-            r"^(?:copyright|©|\(c\)\s?\d{4}).{0,120}$|^.{0,80}\ball rights reserved\b.{0,40}$",
-            r"^(?:share this|print this|related (?:pages|articles|links)|back to top)\b.{0,60}$",
-            r"^(?:read more|skip to|next page|previous page)\b.{0,60}$",
-            r"^.{0,60}\b(?:use|uses|accept(?: all)?) cookies\b.{0,120}$",
+            r"^(?:上一[篇页章]|下一[篇页章]|返回(?:首页|顶部|目录)|相关(?:阅读|文章|推荐|链接)|延伸阅读|猜你喜欢|热门(?:推荐|文章)|分享到|责任编辑)(?:[：:|]|$)",
+            r"^(?:版权所有|未经(?:授权|许可|允许)|转载请注明|文章来源|来源：|声明：本|免责声明|本文(?:来源|转自)|本站使用\s?cookie)",
+            r"^(?:(?:网站)?首页|新闻(?:中心|资讯)?|专家(?:团队|介绍)?|科室(?:导航|介绍)?|关于我们|联系我们|登录|注册|网站地图|在线咨询|会员中心|"
+            r"home|about(?: us)?|contact(?: us)?|log ?in|sign (?:in|up)|register|site ?map|search|menu|news|blog|faqs?|"
+            r"privacy(?: policy)?|terms(?: of (?:use|service))?|[\s|｜>»·•/,、\-])+$",
+            r"^(?:copyright|©|\(c\)\s?\d{4})|\ball rights reserved\b",
+            r"^(?:share this|print this|related (?:pages|articles|links)|back to top)\b",
+            r"^(?:read more|skip to|next page|previous page)\b",
+            r"\b(?:use|uses|using|accept(?: all)?) cookies\b|\bcookie (?:policy|settings|preferences)\b",
+            r"\b(?:enable|turn on|requires?|supports?|activate) javascript\b|\bjavascript (?:is|must be|has been) ",
+            r"(?:请|需要?)(?:启用|开启|打开)\s?javascript|(?:不支持|禁用了?|关闭了?)\s?javascript",
+            r"^(?:参考文献|references|bibliography|works cited)\s*[：:]?$",
         ),
-        description="a line that one of these is found in is removed; case is ignored",
+        description="a line that one of these is found in is removed",
     )
-    min_chars: dict[str, int] = Field(default={"zh": 30, "lzh": 20, "en": 80}, description="by language, as in segment")
-    max_advertisement: float = Field(default=0.5, ge=0, le=1, description="share of a passage that was advertisement")
-    max_symbols: float = Field(default=0.1, ge=0, le=1, description="share that are # … and other symbols")
-    min_letters: float = Field(default=0.5, ge=0, le=1, description="share of what is no white space that are letters")
-    max_missing_glyphs: float = Field(
-        default=0.01, ge=0, le=1, description="share of replacement, blank-box and private-use characters"
-    )
-    max_duplicate_lines: float = Field(default=0.2, ge=0, le=1, description="share in lines that occurred before")
-    max_duplicate_ngrams: float = Field(default=0.4, ge=0, le=1, description="share in n-grams that occurred before")
-    ngram_chars: dict[str, int] = Field(default={"zh": 10, "lzh": 10, "en": 40}, description="n, by language")
-    max_references: float = Field(
-        default=0.6, ge=0, le=1, description="share in lines that are entries of a bibliography"
+    max_boilerplate_chars: int = Field(
+        default=200, ge=0, description="a longer line is no boilerplate, whatever is found in it"
     )
 
 
 _INVISIBLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+    r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
+_LINE_END = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _SPACE = re.compile(r"[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
-_REFERENCE_MARK = re.compile(r" ?[\[［〔](?:\d{1,3}|\^\d{1,3})(?:\s*[,，、;\-–—~]\s*\d{1,3})*[\]］〕]")
-_URL_LINE = re.compile(r"^\W*(?:(?:https?://|www\.)\S+[\s,;|]*)+$", re.IGNORECASE)
-_MISSING = re.compile(r"[\ufffd□■▯〓\ue000-\uf8ff]")
-_ORDINARY_MARKS = frozenset(",.;:!?'\"()-–—·，。；：！？、（）“”‘’《》〈〉「」『』【】〔〕%％°℃/~～+±<>≤≥=×[]&∶・−")
-_REFERENCE = (
-    re.compile(  # an entry of a bibliography: GB/T 7714 type marks, initials and "et al", a DOI, year;volume:page
-        r"^.{3,200}?(?:\[(?:[JMCDPRNS](?:/OL)?|EB/OL)\]|\b[A-Z][ .]?[A-Z]?\.?,? et al\b|\bdoi\s*:|10\.\d{4,}/|"
-        r"\b(?:19|20)\d\d\s*[;,]\s*\d{1,4}\s*(?:\(\w{1,8}\))?\s*:\s*[A-Za-z]?\d+|PMID).{0,200}$"
-    )
+_EMPTY_LINES = re.compile(r"\n{3,}")
+_MARK = r"[\[［〔](?:\d{1,3}|\^\d{1,3})(?:\s*[,，、;\-–—~]\s*\d{1,3})*[\]］〕]"
+_REFERENCE_MARK = re.compile(  # a citation in the text; after these words it is an interval, not a citation
+    r"(?P<interval>(?:\bCI|IQR|range|interval|between|区间|范围|四分位[数间]?距?|[=≈:：(（为])\s*[,，:：]?\s*"
+    + _MARK
+    + r")| ?"
+    + _MARK
 )
+_BRACKETED_URL = re.compile(r" ?[(（\[<]\s*(?:https?://|www\.)[^\s()（）\[\]<>]+\s*[)）\]>]", re.IGNORECASE)
+_URL = re.compile(r"\W*(?:https?://|www\.)\S+", re.IGNORECASE)
+# An entry of a bibliography: GB/T 7714 type marks, initials and "et al", a DOI, year;volume:page
+_ENTRY = (
+    r"\[(?:[JMCDPRNS](?:/OL)?|EB/OL)\]|\b[A-Z][ .]?[A-Z]?\.?,? et al\b|\bdoi\s*:|\b10\.\d{4,}/|"
+    r"\b(?:19|20)\d\d\s*[;,]\s*\d{1,4}\s*(?:\(\w{1,8}\))?\s*:\s*[A-Za-z]?\d+|PMID"
+)
+_REFERENCE = re.compile(rf"^.{{3,200}}?(?:{_ENTRY}).{{0,200}}$")
+_NUMBERED = re.compile(r"^(?:[\[［]\d{1,3}[\]］]|\d{1,3}[.．、)）\s])")
 
 
-def clean_passages(passages: pa.Table, config: CleanConfig) -> pa.Table:
-    """Clean the text of N passages and mark those that do not hold up as text.
+class Cleaned(NamedTuple):
+    """N cleaned texts, and of what they were before (N,) shares of advertisement and of bibliography."""
+
+    texts: pa.Array
+    advertised: NDArray[np.float64]
+    referenced: NDArray[np.float64]
+
+
+def clean_rows(rows: pa.Table, config: CleanConfig) -> pa.Table:
+    """Clean the texts of N passages, or the messages of N examples, and mark those that do not hold up as text.
 
     Returns:
-        The same N rows in the same order with cleaned `text`, plus drop columns.
+        The same N rows in the same order with cleaned texts, plus drop columns. Of an example no sentence is asked
+        for, nor length: its answer may be a word.
     """
-    results = [_clean(text, config) for text in passages["text"].to_pylist()]
-    cleaned = [text for text, _ in results]
-    judged = [
-        judge(text, advertised, lang, config)
-        for (text, advertised), lang in zip(results, passages["lang"].to_pylist(), strict=True)
-    ]
-    column = passages.schema.get_field_index("text")
-    rows = passages.set_column(column, passages.schema.field(column), pa.array(cleaned, pa.string()))
-    reasons = {reason: pa.array([found[0] == reason for found in judged], pa.bool_()) for reason in REASONS}
-    return mark(rows, reasons, {reason: [detail for _, detail in judged] for reason in REASONS})
+    return _clean_examples(rows, config) if "messages" in rows.column_names else _clean_passages(rows, config)
 
 
-REASONS = ("advertisement", "too_short", "missing_glyphs", "references_only", "symbol_heavy", "repetitive")
-
-
-def clean_text(text: str, config: CleanConfig) -> str:
+def clean_text(text: str, lang: str, config: CleanConfig) -> str:
     """Return a text without advertisements, boilerplate, reference marks and invisible characters, in NFC."""
-    return _clean(text, config)[0]
+    return str(clean_column(pa.array([text], pa.string()), [lang], config).texts[0].as_py())
 
 
-def judge(cleaned: str, advertised: float, lang: str, config: CleanConfig) -> tuple[str | None, str | None]:
-    """Return the first rule that a cleaned text breaks, and the value that broke it.
+def clean_column(texts: pa.Array, langs: Sequence[str], config: CleanConfig) -> Cleaned:
+    """Clean N texts, each by itself."""
+    texts = _rewritten(texts, untidy(texts), lambda given: [tidied(text) for text in given])
+    shares = np.zeros((len(texts), 2))
+    found = np.asarray(pc.match_substring_regex(texts, _trigger(config)))
 
-    Args:
-        advertised: share of the text before that was advertisement.
-    """
-    if advertised > config.max_advertisement:
-        return "advertisement", f"{advertised:.2f}"
-    if len(cleaned) < _limit(config.min_chars, lang):
-        return "too_short", str(len(cleaned))
-    lines = [line for line in cleaned.split("\n") if line]
-    dense = "".join(cleaned.split())
-    values = {
-        "missing_glyphs": (len(_MISSING.findall(cleaned)) / len(dense), config.max_missing_glyphs),
-        "references_only": (
-            sum(len(line) for line in lines if _REFERENCE.search(line)) / len(cleaned),
-            config.max_references,
-        ),
-        "symbol_heavy": (_symbol_excess(dense, config), 0.0),
-        "repetitive": (max(_line_excess(lines, config), _ngram_excess(dense, lang, config)), 0.0),
-    }
-    return next(((reason, f"{value:.2f}") for reason, (value, limit) in values.items() if value > limit), (None, None))
+    def without(given: list[str]) -> list[str]:
+        left, shares[found] = _without_debris(given, config)
+        return left
+
+    texts = _rewritten(texts, found, without)
+    return Cleaned(texts, shares[:, 0], shares[:, 1])
 
 
-def _clean(text: str, config: CleanConfig) -> tuple[str, float]:
-    """Return the cleaned text, and the share of the text before that was advertisement."""
-    text = _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    lines = [_SPACE.sub(" ", line).strip() for line in text.split("\n")]
-    honest = [_without_advertisement(line, config) for line in lines]
-    kept = []
-    for line, before in zip(honest, lines, strict=True):
-        line = _SPACE.sub(" ", _REFERENCE_MARK.sub("", line)).strip()
-        if not before or (line and not _URL_LINE.match(line) and not _matches(config.boilerplate_lines, line)):
-            kept.append(line)
-    advertised = 1 - sum(map(len, honest)) / max(1, sum(map(len, lines)))
-    cleaned = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
-    return unicodedata.normalize("NFC", cleaned), advertised  # last: what is taken out may have stood between two parts
+def _clean_passages(passages: pa.Table, config: CleanConfig) -> pa.Table:
+    langs = passages["lang"].to_pylist()
+    cleaned = clean_column(_whole(passages["text"]), langs, config)
+    rules, details = judge(cleaned.texts, langs, cleaned.advertised, cleaned.referenced, config)
+    rows = _with_column(passages, "text", cleaned.texts)
+    return mark(rows, {reason: pa.array(broken) for reason, broken in rules.items()}, details)
 
 
-def _without_advertisement(line: str, config: CleanConfig) -> str:
-    if _matches(config.advertisement_lines, line):
-        return ""
-    if not _matches(config.advertisement_sentences, line):
-        return line
-    sentences = [line[start:end] for start, end in split_sentences(line, "en" if line.isascii() else "zh")]
-    staying = (sentence for sentence in sentences if not _matches(config.advertisement_sentences, sentence))
-    return (" " if line.isascii() else "").join(staying)
+OF_EXAMPLES = ("advertisement", "placeholder", "missing_glyphs", "repetitive")  # rules that a dialogue must pass
 
 
-def _matches(patterns: tuple[str, ...], line: str) -> bool:
-    return bool(patterns) and _compiled(patterns).search(line) is not None
+def _clean_examples(examples: pa.Table, config: CleanConfig) -> pa.Table:
+    messages = _whole(examples["messages"])
+    flat = pc.list_flatten(messages)
+    row_M = np.asarray(pc.list_parent_indices(messages))
+    langs = examples["lang"].to_pylist()
+    before = pc.struct_field(flat, "content")
+    cleaned = clean_column(before, [langs[row] for row in row_M], config)
+    emptied_M = np.asarray(pc.and_(pc.equal(cleaned.texts, ""), pc.not_equal(pc.utf8_trim_whitespace(before), "")))
+    offsets = pa.array(np.searchsorted(row_M, np.arange(len(langs) + 1)), pa.int32())
+    fields = [pc.struct_field(flat, "role"), cleaned.texts, pc.struct_field(flat, "loss")]
+    kind = messages.type.value_type
+    rows = _with_column(
+        examples, "messages", pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(fields, fields=list(kind)))
+    )
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, cleaned.texts), "\n")
+    lost_N = np.bincount(row_M, weights=emptied_M, minlength=len(langs))
+    advertised_N = np.where(lost_N > 0, 1.0, 0.0)
+    rules, details = judge(joined, langs, advertised_N, np.zeros(len(langs)), config)
+    chosen = {reason: pa.array(rules[reason]) for reason in OF_EXAMPLES}
+    return mark(rows, chosen, {reason: details[reason] for reason in OF_EXAMPLES})
 
 
-@lru_cache(maxsize=16)
-def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
 
 
-def _limit(limits: dict[str, int], lang: str) -> int:
-    return limits.get(lang, limits.get(lang.split("-")[0], limits["en"]))
+def _with_column(rows: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    place = rows.schema.get_field_index(name)
+    return rows.set_column(place, rows.schema.field(place), column)
 
 
-def _symbol_excess(dense: str, config: CleanConfig) -> float:
-    """Return by how much the share of symbols, or of what is no letter, is over its limit."""
-    letters = sum(char.isalpha() for char in dense)
-    symbols = sum(not char.isalnum() and char not in _ORDINARY_MARKS for char in dense)
-    return max(symbols / len(dense) - config.max_symbols, config.min_letters - letters / len(dense))
+def _rewritten(texts: pa.Array, chosen: NDArray[np.bool_], rewrite: Callable[[list[str]], list[str]]) -> pa.Array:
+    """Rewrite the chosen ones of N texts and leave the others as they lie in memory."""
+    if not chosen.any():
+        return texts
+    mask = pa.array(chosen)
+    return pc.replace_with_mask(texts, mask, pa.array(rewrite(texts.filter(mask).to_pylist()), pa.string()))
 
 
-def _line_excess(lines: list[str], config: CleanConfig) -> float:
-    repeated, seen = 0, set[str]()
-    for line in lines:
-        repeated += len(line) if line in seen else 0
-        seen.add(line)
-    return repeated / max(1, sum(map(len, lines))) - config.max_duplicate_lines
+def tidied(text: str) -> str:
+    """Return a text in NFC, without invisible characters, with single spaces, trimmed lines, at most one empty line."""
+    while (tidier := _tidied_once(text)) != text:  # what is taken out may have stood between two parts
+        text = tidier
+    return text
 
 
-def _ngram_excess(dense: str, lang: str, config: CleanConfig) -> float:
-    """Return by how much the share of characters in n-grams that occurred before is over its limit."""
-    size = _limit(config.ngram_chars, lang)
-    seen: set[str] = set()
-    covered = until = 0
-    for start in range(len(dense) - size + 1):
-        ngram = dense[start : start + size]
-        if ngram in seen:
-            covered += start + size - max(until, start)
-            until = start + size
-        seen.add(ngram)
-    return covered / max(1, len(dense)) - config.max_duplicate_ngrams
+def _tidied_once(text: str) -> str:
+    text = _INVISIBLE.sub("", _LINE_END.sub("\n", repair(text)[0]))
+    text = "\n".join(line.strip(" ") for line in _SPACE.sub(" ", text).split("\n"))
+    return unicodedata.normalize("NFC", _EMPTY_LINES.sub("\n\n", text).strip("\n"))
+
+
+def _trigger(config: CleanConfig) -> str:
+    """Return a pattern that is found in every text out of which something is to be taken."""
+    patterns = [*config.advertisement_lines, *config.advertisement_sentences, *config.boilerplate_lines]
+    return "(?im)" + either([*patterns, _MARK, "https?://|www[.]", _ENTRY])
+
+
+def _without_debris(texts: list[str], config: CleanConfig) -> tuple[list[str], NDArray[np.float64]]:
+    """Take out of M texts until there is nothing more; (M, 2) shares are of the characters that stood at first."""
+    left, taken = list(texts), np.zeros((len(texts), 2))
+    unsettled = list(range(len(texts)))
+    while unsettled:
+        pieces = _taken_out([left[row] for row in unsettled], config)
+        again = []
+        for row, (lines, advertised, referenced) in zip(unsettled, pieces, strict=True):
+            taken[row] += advertised, referenced if left[row] is texts[row] else 0
+            if (cleaned := tidied("\n".join(lines))) != left[row]:
+                left[row] = cleaned
+                again.append(row)
+        unsettled = again
+    return left, taken / np.array([[max(1, len(text))] for text in texts])
+
+
+def _taken_out(texts: list[str], config: CleanConfig) -> list[tuple[list[str], int, int]]:
+    """Return of each text the lines that stay, and how many characters were advertisement, and in a bibliography."""
+    by_text = [text.split("\n") for text in texts]
+    lines = [line for of_text in by_text for line in of_text]
+    recurring = iter(found_in(config.boilerplate_lines, lines))
+    honest = iter(_without_advertisement(lines, config))
+    pieces = []
+    for of_text in by_text:
+        kept, advertised, referenced = [], 0, 0
+        for line, left, boilerplate in zip(of_text, honest, recurring, strict=False):
+            advertised += len(line) - len(left)
+            entry = bool(left) and _REFERENCE.search(left) is not None
+            referenced += len(left) if entry else 0
+            gone = (
+                (boilerplate and len(left) <= config.max_boilerplate_chars)
+                or (entry and _NUMBERED.match(left) is not None)
+                or _only_urls(left)
+            )
+            if not line or (not gone and (left := _without_marks(left))):
+                kept.append(left)
+        pieces.append((kept, advertised, referenced))
+    return pieces
+
+
+def _without_marks(line: str) -> str:
+    line = _REFERENCE_MARK.sub(lambda found: found["interval"] or "", line)
+    return _SPACE.sub(" ", _BRACKETED_URL.sub("", line)).strip()
+
+
+def _only_urls(line: str) -> bool:
+    parts = [part for part in re.split(r"[\s,;|]+", line) if part]
+    return any(_URL.match(part) for part in parts) and all(
+        _URL.match(part) or not part.strip("|>-–—·•:：") for part in parts
+    )
+
+
+def _without_advertisement(lines: list[str], config: CleanConfig) -> list[str]:
+    """Return lines without their sentences that sell something; a line that is an advertisement is left empty."""
+    honest = [
+        "" if whole else line for line, whole in zip(lines, found_in(config.advertisement_lines, lines), strict=True)
+    ]
+    places = [place for place, sells in enumerate(found_in(config.advertisement_sentences, honest)) if sells]
+    by_place = [_sentences(honest[place]) for place in places]
+    selling = iter(found_in(config.advertisement_sentences, [sentence for of_line in by_place for sentence in of_line]))
+    for place, of_line in zip(places, by_place, strict=True):
+        staying = [sentence for sentence, sells in zip(of_line, selling, strict=False) if not sells]
+        honest[place] = (" " if honest[place].isascii() else "").join(staying)
+    return honest
+
+
+def _sentences(line: str) -> list[str]:
+    return [line[start:end] for start, end in split_sentences(line, "en" if line.isascii() else "zh")]

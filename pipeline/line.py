@@ -155,24 +155,15 @@ def _steps(
         if name in names:
             steps.append(_step(recipe, stages[name], part, form, configs[name], inputs, card))
 
-    for name in ("collect", "filter", "segment", "clean", "select", "sketch"):
-        before = {
-            "filter": "collect",
-            "segment": "filter",
-            "clean": "segment",
-            "select": "clean",
-            "sketch": "select",
-        }.get(name)
+    for name in ("collect", "filter", "boilerplate", "segment", "clean", "select", "sketch"):
         for card in cards:
-            if card.form not in stages[name].writes:
-                continue
-            source = "collect" if card.form == PAIRS else before
-            read = [step for step in of(source, card.form) if step.part == card.name] if before and source else []
-            add(name, card.name, card.form, {"rows": tuple(read)} if read else {}, card)
-    for form, rows in ((TEXT, "select"), (PAIRS, "collect")):
-        if of("sketch", form):
-            own = {"sketch": of("sketch", form), "rows": of(rows, form)}
-            add("dedup", form, form, {**own, **earlier.get(form, {})})
+            if card.form in stages[name].writes:
+                before = tuple(step for step in steps if step.part == card.name)[-1:]
+                add(name, card.name, card.form, {"rows": before} if before else {}, card)
+    for form in (TEXT, PAIRS):
+        if sketches := of("sketch", form):
+            rows = tuple(before for sketch in sketches for before in sketch.inputs["rows"])
+            add("dedup", form, form, {"sketch": sketches, "rows": rows, **earlier.get(form, {})})
     if of("dedup", TEXT):
         add("rewrite", "", TEXT, {"rows": of("dedup", TEXT)})
     add("mix", "", "", {"rewrite": of("rewrite", TEXT), "pairs": of("dedup", PAIRS)})

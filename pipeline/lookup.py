@@ -36,7 +36,8 @@ class Found:
 def find_document(stages: Stages, id: str) -> Found | None:
     """Find a Document by its id."""
     collected = [folder for folder in _of_source(stages, "collect", id) if not holds_pairs(folder)]
-    return follow([("collect", collected), ("filter", _of_source(stages, "filter", id))], "id", one_of([id])).get(id)
+    own = [(stage, _of_source(stages, stage, id)) for stage in ("filter", "boilerplate")]
+    return follow([("collect", collected), *own], "id", one_of([id])).get(id)
 
 
 def find_passage(stages: Stages, id: str) -> Found | None:
@@ -46,10 +47,10 @@ def find_passage(stages: Stages, id: str) -> Found | None:
 
 def find_pair(stages: Stages, id: str) -> Found | None:
     """Find an Example by its id."""
-    collected = [folder for folder in stages.get("collect", ()) if holds_pairs(folder)]
-    return follow(
-        [("collect", collected), ("dedup", ready_dirs(stages)), *_pair_steps(stages)], "id", one_of([id])
-    ).get(id)
+    own = [
+        (stage, [folder for folder in stages.get(stage, ()) if holds_pairs(folder)]) for stage in ("collect", "clean")
+    ]
+    return follow([*own, ("dedup", ready_dirs(stages)), *_pair_steps(stages)], "id", one_of([id])).get(id)
 
 
 def passages_of(stages: Stages, document_id: str) -> list[Found]:

@@ -36,13 +36,13 @@ def explain(
     cards: Sequence[SourceCard],
     id: str,
     *,
-    clean: Callable[[str], str],
+    clean: Callable[[str, str], str],
     batch_rows: int,
 ) -> str:
     """Tell where a pair comes from and where it stands in training; of a passage or document, its origin.
 
     Args:
-        clean: what the clean stage makes of a passage's text under this recipe.
+        clean: what the clean stage makes of a text in a language under this recipe.
         batch_rows: packed rows of one optimizer step.
 
     Raises:
@@ -143,7 +143,9 @@ def _last_step(stages: Stages) -> int | None:
     return max(steps, default=None)
 
 
-def _pair_lines(stages: Stages, cards: Sequence[SourceCard], pair: Found, clean: Callable[[str], str]) -> list[Line]:
+def _pair_lines(
+    stages: Stages, cards: Sequence[SourceCard], pair: Found, clean: Callable[[str, str], str]
+) -> list[Line]:
     lines = [("pair", _standing(pair)), *_source_lines(cards, pair.source)]
     if pair.row is None:
         return [*lines, ("row", "not among the dropped rows that are stored whole")]
@@ -169,7 +171,7 @@ def _pair_lines(stages: Stages, cards: Sequence[SourceCard], pair: Found, clean:
     ]
 
 
-def _passage_lines(stages: Stages, passage: Found, clean: Callable[[str], str]) -> list[Line]:
+def _passage_lines(stages: Stages, passage: Found, clean: Callable[[str, str], str]) -> list[Line]:
     if passage.row is None:
         return [("passage", f"{passage.id}: not among the dropped rows that are stored whole")]
     row = passage.row
@@ -186,7 +188,7 @@ def _passage_lines(stages: Stages, passage: Found, clean: Callable[[str], str]) 
         lines.append(("", "under " + " > ".join(row["headings"])))
     if passage.stage == "segment" or (passage.stage == "clean" and passage.reason):
         return [*lines, ("", f"not verified: {_outcome(passage)}"), ("", row["text"])]
-    cleaned = clean(document.row["text"][row["start"] : row["end"]])
+    cleaned = clean(document.row["text"][row["start"] : row["end"]], document.row["lang"])
     if cleaned != row["text"]:
         at = _first_difference(cleaned, row["text"])
         raise ContractError(

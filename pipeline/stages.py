@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.clean import CleanConfig, clean_passages
+from pipeline.boilerplate import BoilerplateConfig, mark_boilerplate
+from pipeline.clean import CleanConfig, clean_rows
 from pipeline.collect import collect_unit
 from pipeline.dedup import DedupConfig, dedup_rows
 from pipeline.engine import run_tasks
@@ -74,6 +75,16 @@ STAGES = (
     Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=7),
     Stage("filter", filter_documents, FilterConfig, DOCUMENT, {TEXT: DOCUMENT}, files=("lexicons",), version=2),
     Stage(
+        "boilerplate",
+        mark_boilerplate,
+        BoilerplateConfig,
+        DOCUMENT,
+        {TEXT: DOCUMENT},
+        over="corpus",
+        conserves=("rows",),
+        spreads=True,
+    ),
+    Stage(
         "segment",
         segment_documents,
         SegmentConfig,
@@ -83,7 +94,7 @@ STAGES = (
         parent="document_id",
         version=2,
     ),
-    Stage("clean", clean_passages, CleanConfig, PASSAGE, {TEXT: PASSAGE}),
+    Stage("clean", clean_rows, CleanConfig, PASSAGE, BOTH, version=2),
     Stage("select", select_passages, SelectConfig, PASSAGE, {TEXT: PASSAGE}, files=("lexicons",)),
     Stage("sketch", sketch_rows, SketchConfig, PASSAGE, {TEXT: SKETCH, PAIRS: SKETCH}, version=2),
     Stage(

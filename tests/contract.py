@@ -10,7 +10,7 @@ from pipeline.records import IGNORE_INDEX
 from pipeline.shards import dropped_of, file_sha256, is_complete, read_manifest, shards_of
 from pipeline.stages import Line, Step
 
-ROW_TO_ROW = ("filter", "clean", "select", "sketch", "dedup", "mix", "encode")
+ROW_TO_ROW = ("filter", "boilerplate", "clean", "select", "sketch", "dedup", "mix", "encode")
 
 
 def rows_of(step: Step, columns: list[str] | None = None) -> list[dict]:

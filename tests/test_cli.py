@@ -136,7 +136,7 @@ def test_run_settings_change_no_key_and_a_second_source_leaves_the_first_alone(w
     less = {step.label: step.key for step in read_line(world).steps}
     more = {step.label: step.key for step in whole.steps}
     alone = [label for label in less if label.endswith(("/encyclopedia", "/talks"))]
-    assert len(alone) == 8
+    assert len(alone) == 10
     assert all(less[label] == more[label] for label in alone)
     assert less["dedup/text"] != more["dedup/text"]
 
@@ -146,7 +146,7 @@ def test_a_recipe_of_ready_made_pairs_alone_runs_without_rewriting(world):
     assert main(["run", str(world)]) == 0
     line = read_line(world)
     assert [step.label for step in line.steps] == [
-        *("collect/talks", "sketch/talks", "dedup/pairs", "mix", "encode", "prioritize", "pack")
+        *("collect/talks", "clean/talks", "sketch/talks", "dedup/pairs", "mix", "encode", "prioritize", "pack")
     ]
     assert contract.rows_of(line.step("pack"))
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clean import REASONS, CleanConfig, clean_passages, clean_text
+from pipeline.clean import CleanConfig, clean_rows, clean_text
+from pipeline.quality import REASONS
 from tests.pipeline.tables_of import passages
 
 CONFIG = CleanConfig()
@@ -39,6 +40,13 @@ CASES = [
     ),
     ("血压 120/80 130/85 140/90 150/95 160/100 170/105 180/110 1 2 3 4 5 6 7 8 9 10 11 12", "zh-Hans", "symbol_heavy"),
     (GOOD + "#" * 40, "zh-Hans", "symbol_heavy"),
+    (
+        "高血压症状 高血压治疗 糖尿病饮食 冠心病预防 脑卒中康复 老年人保健 儿童用药 孕期检查 眼科门诊 口腔护理 "
+        "皮肤病药膏 中医养生 针灸推拿 骨科手术 体检套餐 医院挂号 专家预约",
+        "zh-Hans",
+        "no_sentences",
+    ),
+    (GOOD_EN + " Lorem ipsum dolor sit amet, consectetur adipiscing elit.", "en", "placeholder"),
     ("患者应当注意休息并且多饮水，避免劳累和受凉。\n" * 4, "zh-Hans", "repetitive"),
     ("这种药物可以缓解头痛和发热症状，" * 8, "zh-Hans", "repetitive"),
 ]
@@ -46,7 +54,7 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "lang", "reason"), CASES)
 def test_each_rule_fires_alone(text: str, lang: str, reason: str | None) -> None:
-    assert clean_passages(passages(text, lang=lang), CONFIG)["drop_reason"].to_pylist() == [reason]
+    assert clean_rows(passages(text, lang=lang), CONFIG)["drop_reason"].to_pylist() == [reason]
 
 
 def test_every_rule_has_a_case() -> None:
@@ -69,19 +77,19 @@ def test_every_rule_has_a_case() -> None:
     ],
 )
 def test_text_comes_out_clean(text: str, cleaned: str) -> None:
-    assert clean_text(text, CONFIG) == cleaned
+    assert clean_text(text, "zh-Hans", CONFIG) == cleaned
 
 
 @given(text=st.text(alphabet="高血压，。 　\n\t[1]#a.B\u200be\u0301广告：Advert"))
 def test_cleaning_depends_on_the_text_alone_and_leaves_normal_text(text: str) -> None:
-    row = clean_passages(passages(text), CONFIG).to_pylist()[0]
-    assert row["text"] == clean_text(text, CONFIG)
+    row = clean_rows(passages(text), CONFIG).to_pylist()[0]
+    assert row["text"] == clean_text(text, "zh-Hans", CONFIG)
     assert row["text"] == row["text"].strip() == unicodedata.normalize("NFC", row["text"])
 
 
 def test_rows_keep_their_order_and_ids() -> None:
     before = passages(GOOD, "短。", GOOD_EN)
-    after = clean_passages(before, CONFIG)
+    after = clean_rows(before, CONFIG)
     assert after["id"].to_pylist() == before["id"].to_pylist()
     assert after.schema.names == [*before.schema.names, "drop_reason", "drop_detail"]
 
@@ -91,4 +99,4 @@ def test_prose_that_cites_is_no_bibliography() -> None:
         "Potassium is necessary for conduction of nerve impulses (Dalga et al., 2023). "
         "Stock et al. (Eur Respir J 25:47-53, 2005) estimated it."
     )
-    assert clean_passages(passages(text, lang="en"), CONFIG)["drop_reason"].to_pylist() == [None]
+    assert clean_rows(passages(text, lang="en"), CONFIG)["drop_reason"].to_pylist() == [None]

@@ -57,7 +57,7 @@ def test_a_passage_that_is_not_its_cleaned_span_is_an_error(tmp_path):
     stages = stage_folders(tmp_path)
     for id in (PAIR, PASSAGE):
         with pytest.raises(ContractError, match=r"got 'out is.*' at character 1, expected 'OUT IS.*book/1 at 0–"):
-            explain(recipe(tmp_path), stages, source_cards(), id, clean=str.upper, batch_rows=1)
+            explain(recipe(tmp_path), stages, source_cards(), id, clean=lambda text, lang: text.upper(), batch_rows=1)
 
 
 def test_spaces_that_clean_takes_out_do_not_break_the_proof(tmp_path):
