@@ -25,8 +25,10 @@ _STARTER = re.compile(
     r"\s+(?:The|This|These|Those|It|Its|He|She|They|We|You|In|On|At|For|If|When|However|Although|There|A|An|Patients?|"
     r"After|Before|Then|No|Our|His|Her|Their|Do|To|As|Most|Some|All|Both|Take|Use|Treatment)\s"
 )
-_HAN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff，；：、）”》\U00020000-\U0003ffff]")
-_ITEM_NUMBER = re.compile(r"(?:(?:^|\n)\s*|[;；:：。.,，、)）]\s*)[(（]?(?:\d{1,3}|[IVX]{1,5})$")
+_HAN = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff，；：、）”》%％℃\U00020000-\U0003ffff]")
+_ITEM_NUMBER = re.compile(r"(?:(?:^|\n)\s*|[；：。，、）]\s*|(?<!\d)[;:)]\s*|[.,]\s+)[(（]?(?:\d{1,3}|[IVX]{1,5})$")
+_LATIN_END = re.compile(r"((?:[^\W\d_\u2e80-\uffff]\.)*[^\W\d_\u2e80-\uffff]+)$")
+_DATE = re.compile(r"\s+(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|[A-Z]{2,4}\b)")
 _NUMERALS = frozenset("0123456789IVX")
 _SPACED_NUMBER = re.compile(r"\s\d{1,2}$")
 _LETTERED = re.compile(  # what a single letter names, so that it is no initial
@@ -34,10 +36,10 @@ _LETTERED = re.compile(  # what a single letter names, so that it is no initial
     re.IGNORECASE,
 )
 _ABBREVIATED = """
-    dr mr mrs ms prof st jr sr vs viz cf al fig figs tab eq eqs ref refs no nos vol vols pp p ch sec ed eds approx ca
+    dr drs mr mrs ms prof st jr sr vs viz cf al fig figs tab eq eqs ref refs no nos vol vols pp p ch sec ed eds approx ca
     e.g i.e a.m p.m u.s u.k u.n ph.d m.d b.i.d t.i.d q.d q.i.d i.v i.m s.c p.o dept univ inc ltd co corp
     jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun min max est gen col lt sgt rev hon
-    spp sp subsp var syn cv art arts med surg hosp resp wt ht dx rx tx hx
+    temp spp sp subsp var syn cv art arts med surg hosp resp wt ht dx rx tx hx
 """
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 # These may stand at the end of a sentence as well; the word that follows tells.
@@ -100,14 +102,28 @@ def _ends_sentence(text: str, start: int, stop: int, end: int, chinese: bool) ->
 
 def _abbreviated(before: str, after: str, chinese: bool) -> bool:
     """Tell whether the full stop after `before` belongs to an abbreviation, an initial or the number of an item."""
-    if before[-1:] in _NUMERALS and _ITEM_NUMBER.search(before):
-        return True  # "1. First item"
+    if before[-1:] in _NUMERALS and (item := _ITEM_NUMBER.search(before)):
+        return _last_word(before[: item.start()]) not in _ABBREVIATIONS  # "1. First item", but "in Fig. 1. The"
     if before[-1:].isdigit():
         return chinese and _SPACED_NUMBER.search(before) is not None
-    words = before.split()
-    name = words[-1].lstrip("([\"'“‘") if words else ""
-    if name.lower() in _ABBREVIATIONS:
-        if name.lower() in _UNITS and before[: -len(name)].rstrip()[-1:].isdigit():
+    if chinese and not after.lstrip()[:1].isascii():
+        return False
+    name = _last_word(before)
+    if name == "no":
+        return after.lstrip()[:1].isdigit()
+    if name in _ABBREVIATIONS:
+        if name in _UNITS and before[: -len(name)].rstrip()[-1:].isdigit():
             return False
-        return not (name.lower() in _MAY_END and _STARTER.match(after))
-    return len(name) == 1 and name.isupper() and not _LETTERED.search(before[:-1])
+        if name in ("a.m", "p.m"):
+            return _DATE.match(after) is not None
+        return not (name in _MAY_END and _STARTER.match(after))
+    return len(name) == 1 and before[-1].isupper() and not _LETTERED.search(before[:-1])
+
+
+def _last_word(before: str) -> str:
+    """Return what stands after the last white space or bracket, in small letters; of Chinese, the Latin end."""
+    words = before.split()
+    if not words or words[-1].isascii():
+        return words[-1].lstrip("([\"'").lower() if words else ""
+    found = _LATIN_END.search(words[-1])
+    return found.group(1).lower() if found else ""

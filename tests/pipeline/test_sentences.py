@@ -1,41 +1,54 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sentences import split_sentences
+from pipeline.sentences import split_clauses, split_pauses, split_sentences
+from tests.pipeline.sentence_cases import CHINESE, CLASSICAL, ENGLISH
 
-CASES = [
-    ("zh-Hans", ["高血压很常见。", "“要按时服药！”", "医生说。"]),
-    ("zh-Hans", ["每天 0.5 mg，即 1.5 片。", "不可多服？", "（参见说明书。）", "完。"]),
-    ("zh-Hans", ["结果表明,该方法有效.", "结论是pH值为7.4时最好."]),
-    ("lzh", ["客问于予曰∶闻予有纲目拾遗之作乎？", "予曰∶然。"]),
-    (
-        "en",
-        ["Take 0.5 mg daily.", "Dr. Smith (e.g. in Fig. 2) saw J. Doe at 5 p.m. on Monday.", "Was it late?", "Yes!"],
-    ),
-    ("en", ["“It hurts.”", "He left vs. the advice of St. Mary's.", "[See note.]", "End"]),
-    (
-        "en",
-        [
-            "E. coli was found.",
-            "The U.S. study et al. agreed.",
-            "2 of 5 had vitamin C.",
-            "None had hepatitis B.",
-            "All lived.",
-        ],
-    ),
-]
+CASES = [(lang, case) for lang, cases in (("zh-Hans", CHINESE), ("lzh", CLASSICAL), ("en", ENGLISH)) for case in cases]
 
 
-@pytest.mark.parametrize(("lang", "sentences"), CASES)
-def test_sentences_end_where_a_reader_ends_them(lang: str, sentences: list[str]) -> None:
-    text = ("" if lang != "en" else " ").join(sentences)
-    assert [text[start:end] for start, end in split_sentences(text, lang)] == sentences
+def sentences(text: str, lang: str) -> list[str]:
+    return [text[start:end] for start, end in split_sentences(text, lang)]
 
 
-@given(text=st.text(alphabet='高血。！？.!?"”） aB1\n；…'), lang=st.sampled_from(["zh-Hans", "lzh", "en", "und"]))
+@pytest.mark.parametrize(("lang", "case"), CASES)
+def test_sentences_end_where_a_reader_ends_them(lang: str, case: str) -> None:
+    assert sentences(case.replace("|", ""), lang) == [part.strip() for part in case.split("|")]
+
+
+def test_splitting_at_every_mark_would_be_right_much_less_often() -> None:
+    naive = [
+        [part.strip() for part in re.split(r"(?<=[。！？.!?\n])", case.replace("|", "")) if part.strip()]
+        == [part.strip() for part in case.split("|")]
+        for _, case in CASES
+    ]
+    assert len(CASES) >= 100
+    assert sum(naive) < 0.5 * len(CASES)
+
+
+@given(
+    text=st.text(alphabet='高血。！？.!?"”） aB1\n；…[]No，', max_size=200),
+    lang=st.sampled_from(["zh-Hans", "lzh", "en", "und"]),
+)
 def test_spans_cover_what_is_no_space_once_and_in_order(text: str, lang: str) -> None:
+    for spans in (split_sentences(text, lang), split_clauses(text), split_pauses(text)):
+        covered = [place for start, end in spans for place in range(start, end) if not text[place].isspace()]
+        assert covered == [place for place, char in enumerate(text) if not char.isspace()]
+        assert all(text[start:end].strip() == text[start:end] for start, end in spans)
+
+
+def test_pauses_of_a_classical_text_are_marks_gaps_and_final_particles() -> None:
+    text = "夫脉者血之府也长则气治，短则气病　数则烦心矣大则病进"
+    parts = [text[start:end].rstrip("，　") for start, end in split_pauses(text)]
+    assert parts == ["夫脉者血之府也", "长则气治", "短则气病", "数则烦心矣", "大则病进"]
+
+
+@pytest.mark.parametrize("piece", [".", "。", ". ", "A. ", "1. ", "。”", ".[1,2", "?!", "… ", "(", " ", "\n", "字"])
+@pytest.mark.parametrize("lang", ["zh-Hans", "en"])
+def test_long_runs_of_anything_are_split_in_linear_time(piece: str, lang: str) -> None:
+    text = piece * (200_000 // len(piece))  # quadratic time would be an hour
     spans = split_sentences(text, lang)
-    covered = [place for start, end in spans for place in range(start, end) if not text[place].isspace()]
-    assert covered == [place for place, char in enumerate(text) if not char.isspace()]
-    assert all(text[start:end].strip() == text[start:end] for start, end in spans)
+    assert sum(end - start for start, end in spans) <= len(text)
