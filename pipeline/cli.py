@@ -17,8 +17,9 @@ from data_cards.cards import render_cards
 from pipeline.clean import CleanConfig, clean_text
 from pipeline.line import read_line, train_directory
 from pipeline.provenance import explain, trace
+from pipeline.purge import purge_source
 from pipeline.recipe import RecipeError
-from pipeline.shards import ContractError, is_complete, only_run, read_manifest
+from pipeline.shards import ContractError, is_complete, link_latest, only_run, read_manifest
 from pipeline.stages import STAGE_NAMES, Line, run_line
 from unify.serve import serve_until_interrupted
 
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "gc":
             sub.add_argument("--delete", action="store_true", help="remove what is listed")
+            sub.add_argument("--purge", metavar="SOURCE", help="list all that holds text of a source, journal included")
     add("cards", _cards, "render the data card from what is made so far", "RECIPE")
     add("explain", _explain, "lead a pair, passage or document back to its source and licence", "RECIPE", "ID")
     add("trace", _trace, "lead a document forward to its passages, pairs and training rows", "RECIPE", "ID")
@@ -126,6 +128,10 @@ def _ls(options: argparse.Namespace) -> None:
 def _gc(options: argparse.Namespace) -> None:
     output = Path(options.output)
     needed = _needed(output)
+    if options.purge:
+        with only_run(output):
+            purge_source(output, options.purge, delete=options.delete)
+        return
     unneeded = [directory for directory in _directories(output) if directory.resolve() not in needed]
     with only_run(output):
         for directory in unneeded:
@@ -171,6 +177,7 @@ def _card_now_and_then(line: Line, every: float = 60.0) -> Callable[[], None]:
 
 def _render(line: Line) -> None:
     path = render_cards(line.recipe, _made(line), line.cards)
+    link_latest(line.recipe.output_folder, line.recipe.name, "card", path.parent)  # where gc --purge looks for it
     print(f"card: {path}", flush=True)
 
 

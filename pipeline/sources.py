@@ -63,11 +63,11 @@ def source_files(card: SourceCard, cards_folder: Path, cache: Path, max_fetched_
     if is_hub(card):
         return []
     if "://" in card.path:
-        return _fetched(_remote_files(card, card.path), cache, max_fetched_bytes)
+        return _fetched(_remote_files(card, card.path), cache / "remote" / card.name, max_fetched_bytes)
     root, pattern = _root_and_pattern(card, cards_folder)
     place = _place(card, cards_folder)
     if place.suffix == ".urls" and place.is_file():
-        return _fetched(_listed(card, place), cache, max_fetched_bytes)
+        return _fetched(_listed(card, place), cache / "remote" / card.name, max_fetched_bytes)
     found: Iterable[Path]
     if pattern:
         found = (root / name for name in globbing.iglob(pattern, root_dir=root, recursive=True))
@@ -125,7 +125,7 @@ def _remote_files(card: SourceCard, url: str) -> list[str]:
 
 def _fetched(urls: list[str], cache: Path, max_bytes: int) -> list[SourceFile]:
     with ThreadPoolExecutor(_FETCHES) as pool:
-        return list(pool.map(lambda url: _fetch(url, cache / "remote", max_bytes), urls))
+        return list(pool.map(lambda url: _fetch(url, cache, max_bytes), urls))
 
 
 def _fetch(url: str, cache: Path, max_bytes: int) -> SourceFile:

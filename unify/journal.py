@@ -9,15 +9,15 @@ import fcntl
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.recipe import RecipeError
 from unify.request import Ask, Request, Response, request_hash
 
-VERSION = 1  # of the table
+VERSION = 2  # of the table; version 1 had no column `about`
 _NETWORK = """
     nfs nfs4 cifs smb3 smbfs 9p afs ceph fuse.ceph glusterfs fuse.glusterfs lustre beegfs gpfs ocfs2 pvfs2 orangefs
     fuse.sshfs fuse.s3fs fuse.rclone fuse.juicefs fuse.gcsfuse fuse.blobfuse2
@@ -25,7 +25,8 @@ _NETWORK = """
 NETWORK_FILESYSTEMS = frozenset(_NETWORK.split())
 TABLE = """CREATE TABLE IF NOT EXISTS responses (
     hash TEXT PRIMARY KEY, texts TEXT NOT NULL, finish_reasons TEXT NOT NULL, fingerprint TEXT NOT NULL,
-    prompt_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, received REAL NOT NULL) WITHOUT ROWID"""
+    prompt_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, received REAL NOT NULL,
+    about TEXT NOT NULL DEFAULT '') WITHOUT ROWID"""
 
 
 class Journal:
@@ -33,7 +34,7 @@ class Journal:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._waiting: asyncio.Queue[tuple[str, Response, asyncio.Future[None]]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[str, Response, str, asyncio.Future[None]]] = asyncio.Queue()
 
     def find(self, name: str) -> Response | None:
         """Look up the response to the request of a hash."""
@@ -41,10 +42,10 @@ class Journal:
         row = self._database.execute(f"SELECT {columns} FROM responses WHERE hash = ?", (name,)).fetchone()
         return Response(tuple(json.loads(row[0])), tuple(json.loads(row[1])), *row[2:]) if row else None
 
-    async def keep(self, name: str, response: Response) -> None:
-        """Commit a response."""
+    async def keep(self, name: str, response: Response, about: str) -> None:
+        """Commit a response, with the id of the passage that it is about."""
         done = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((name, response, done))
+        self._waiting.put_nowait((name, response, about, done))
         await done
 
     async def write(self) -> None:
@@ -54,19 +55,19 @@ class Journal:
             while not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             try:
-                self._commit([(name, response) for name, response, _ in batch])
+                self._commit([(name, response, about) for name, response, about, _ in batch])
             except sqlite3.Error as error:
-                for _, _, done in batch:
+                for *_, done in batch:
                     if not done.cancelled():
                         done.set_exception(RecipeError(f"journal: cannot commit: {error}"))
                 continue
-            for _, _, done in batch:
+            for *_, done in batch:
                 if not done.cancelled():
                     done.set_result(None)
 
-    def _commit(self, batch: list[tuple[str, Response]]) -> None:
+    def _commit(self, batch: list[tuple[str, Response, str]]) -> None:
         rows = []
-        for name, response in batch:
+        for name, response, about in batch:
             fields = asdict(response)
             texts, reasons = (json.dumps(fields[key], ensure_ascii=True) for key in ("texts", "finish_reasons"))
             rows.append(
@@ -78,10 +79,11 @@ class Journal:
                     response.prompt_tokens,
                     response.output_tokens,
                     time.time(),
+                    about,
                 )
             )
         with self._database:
-            self._database.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._database.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 @asynccontextmanager
@@ -97,19 +99,38 @@ async def open_journal(path: Path, mounts: Path = Path("/proc/self/mounts")) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     if (kind := filesystem_of(path, mounts)) in NETWORK_FILESYSTEMS:
         raise RecipeError(f"{path}: on a network disk ({kind}), expected a local one: change output in the recipe")
-    with path.with_name(path.name + ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RecipeError(f"{path}: in use by another process, expected one owner") from None
-        database = _connect(path)
+    with _owning(path), closing(_connect(path)) as database:
         journal = Journal(database)
         writer = asyncio.create_task(journal.write())
         try:
             yield journal
         finally:
             writer.cancel()
-            database.close()
+
+
+def responses_about(path: Path, source: str, of_others: Callable[[], Iterable[str]]) -> list[str]:
+    """List the request hashes of responses about a source's passages.
+
+    Args:
+        of_others: what tells requests that are another source's. A journal of version 1 does not say what a response
+            is about; of its rows all that are not known to be another's are listed.
+    """
+    if not path.exists():
+        return []
+    with _owning(path), closing(_connect(path)) as database:
+        rows = database.execute("SELECT hash, about FROM responses ORDER BY hash").fetchall()
+    others = set(of_others()) if any(not about for _, about in rows) else set()
+    return [name for name, about in rows if about.startswith(f"{source}/") or not (about or name in others)]
+
+
+def forget(path: Path, names: Iterable[str]) -> None:
+    """Remove responses, and their bytes from the file and its write-ahead log."""
+    with _owning(path), closing(_connect(path)) as database:
+        database.execute("PRAGMA secure_delete = ON")
+        with database:
+            database.executemany("DELETE FROM responses WHERE hash = ?", ((name,) for name in names))
+        database.execute("VACUUM")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def remembering(journal: Journal, complete: Ask) -> Ask:
@@ -127,7 +148,7 @@ def remembering(journal: Journal, complete: Ask) -> Ask:
 
     async def _ask_and_keep(request: Request, name: str) -> Response:
         response = await complete(request)
-        await journal.keep(name, response)
+        await journal.keep(name, response, request.about)
         return response
 
     return ask
@@ -149,14 +170,26 @@ def filesystem_of(path: Path, mounts: Path) -> str:
     return kind
 
 
+@contextmanager
+def _owning(path: Path) -> Iterator[None]:
+    with path.with_name(path.name + ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecipeError(f"{path}: in use by another process, expected one owner") from None
+        yield
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     try:
         database = sqlite3.connect(path)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
-            raise RecipeError(f"{path}: got journal version {version}, expected {VERSION}")
+        if version not in (0, 1, VERSION):
+            raise RecipeError(f"{path}: got journal version {version}, expected at most {VERSION}")
+        if version == 1:
+            database.execute("ALTER TABLE responses ADD COLUMN about TEXT NOT NULL DEFAULT ''")
         database.execute(TABLE)
         database.execute(f"PRAGMA user_version = {VERSION}")
         database.commit()

@@ -62,6 +62,7 @@ class Request:
     messages: tuple[Mapping[str, str], ...]
     parameters: Mapping[str, Any]
     attempt: int = 0
+    about: str = ""  # the passage it is for: the journal keeps it, the hash leaves it out
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ REFUSED_LENGTH = "prompt_too_long"
 
 def request_hash(request: Request) -> str:
     """Name a request by the SHA-256 of its canonical JSON."""
-    canonical = json.dumps(asdict(request), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    asked = {name: value for name, value in asdict(request).items() if name != "about"}
+    canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -101,7 +103,7 @@ def request_of(
     """Build the request for messages of (role, content).
 
     Args:
-        names: what the request is for (passage, style, step); the sampling seed is drawn from them.
+        names: what the request is for (passage first, style, step); the sampling seed is drawn from them.
         n: texts to sample.
     """
     parameters: dict[str, Any] = {
@@ -122,4 +124,4 @@ def request_of(
             "chat_template_kwargs": {"enable_thinking": config.thinking == "on"},
         }
     chat = tuple({"role": role, "content": content} for role, content in messages)
-    return Request(config.model, chat, parameters, attempt)
+    return Request(config.model, chat, parameters, attempt, about=names[0])

@@ -280,7 +280,9 @@ def _hub(card: SourceCard, cache: Path) -> datasets.Dataset:
     datasets.disable_progress_bars()
     name, _, config = card.path.removeprefix("hub:").partition(":")
     try:
-        return datasets.load_dataset(name, config or None, split="train", revision=card.revision, cache_dir=str(cache))
+        return datasets.load_dataset(
+            name, config or None, split="train", revision=card.revision, cache_dir=str(cache / "hub" / card.name)
+        )
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         cause = error.__cause__ or error
         raise RecipeError(f"{card.path}: not readable: {one_line(str(cause))[:300]}") from None

@@ -22,7 +22,7 @@ def request(text: str = "hello", attempt: int = 0) -> Request:
 def test_a_response_survives_reopening(tmp_path: Path) -> None:
     async def first() -> None:
         async with open_journal(tmp_path / "j.sqlite") as journal:
-            await journal.keep("name", RESPONSE)
+            await journal.keep("name", RESPONSE, "book/1#a")
 
     async def second() -> Response | None:
         async with open_journal(tmp_path / "j.sqlite") as journal:
