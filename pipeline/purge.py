@@ -107,13 +107,15 @@ def _parts(directory: Path) -> list[Path]:
 
 
 def _has_rows(part: Path, source: str) -> bool:
-    """Tell whether a part has rows of a source: by `source`, or by `sources` where a row has several."""
+    """Tell whether a part has rows of a source, by `source` or `sources`, or drops that name such a row."""
     with pq.ParquetFile(part) as file:
-        names = [name for name in ("source", "sources") if name in file.schema_arrow.names]
+        names = [name for name in ("source", "sources", "detail") if name in file.schema_arrow.names]
         for group in range(file.num_row_groups if names else 0):
-            column = file.read_row_group(group, names[:1]).column(0)
-            values = pc.list_flatten(column) if names[0] == "sources" else column
+            rows = file.read_row_group(group, names)
+            values = pc.list_flatten(rows["sources"]) if "sources" in names else rows["source"]
             if pc.any(pc.equal(values, source)).as_py():
+                return True
+            if "detail" in names and pc.any(pc.match_substring(rows["detail"], f"{source}/")).as_py():
                 return True
     return False
 
