@@ -4,7 +4,9 @@ Two editions of a text are cut into passages at different places, so that passag
 similar. What they share are long runs of letters. Of each passage's windows of WINDOW letters, those whose hash is
 divisible by SAMPLE are noted, the same ones in every text (Manber, Finding similar files, 1994). A noted window belongs
 to the first row that has it, in the order of sources, documents and passages. A passage whose windows mostly belong to
-rows before it is compared with these, exactly, by dedup's shingles.
+rows before it is compared with those of the one document that has most of them, exactly, by all its windows. Whole
+windows and one document, because what is said of one drug is often said of another in the same words, put together
+from here and there: that is no second edition, and it stays.
 
 Tasks over files in dedup's scratch, as those of the bands are:
 
@@ -16,6 +18,7 @@ Shapes: n texts, W noted windows, M pairs of rows.
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -28,7 +31,9 @@ from pipeline.minhash import shingle
 WINDOW = 24  # letters: two clauses of Chinese, four words of English
 SAMPLE = np.uint64(32)  # a passage of 500 letters has about 15 windows noted
 LIKELY = 0.5  # of `min_covered`: the share of a passage's windows in rows before it, from which it is compared exactly
-MOST_OWNERS = 32  # rows that one passage is compared with, those of most windows first
+MOST_OWNERS = (
+    4  # rows that one passage is compared with, those of most windows first: a passage is cut over two or three
+)
 
 OWNED = np.dtype([("row", "<i8"), ("owner", "<i8"), ("windows", "<i8")])
 
@@ -77,13 +82,11 @@ def find_owners(scratch: Path, range_index: int, ranges: int) -> None:
     save(owners_path(scratch, range_index), owned)
 
 
-def covered_rows(
-    scratch: Path, shard: int, ranges: int, min_covered: float, ngram: int, folds: tuple[Fold, ...]
-) -> dict[int, str]:
+def covered_rows(scratch: Path, shard: int, ranges: int, min_covered: float, folds: tuple[Fold, ...]) -> dict[int, str]:
     """Return the rows of a shard of which a share of at least `min_covered` stands in rows before them.
 
     Returns:
-        Place in the shard -> the share of its distinct shingles that is covered, and the rows that cover it.
+        Place in the shard -> the share of its distinct windows that is covered, and the rows that cover it.
     """
     laid = LaidOut(scratch)
     start, end = laid.starts[shard : shard + 2].tolist()
@@ -100,32 +103,42 @@ def covered_rows(
         row, own = int(owned["row"][begin]), owned[begin:stop]
         if own["windows"].sum() < LIKELY * min_covered * counts[row - start]:
             continue
-        owners, place = np.unique(own["owner"], return_inverse=True)
-        most = np.argsort(-np.bincount(place, own["windows"]), kind="stable")[:MOST_OWNERS]
-        owners = np.sort(owners[most])
-        share = _share_in(laid, row, owners, ngram, folds)
+        owners = _of_one_document(laid, own)
+        share = _share_in(laid, row, owners, folds)
         if share >= min_covered:
-            ids = laid.ids(owners[:3])
-            more = f" and {len(owners) - 3} more" if len(owners) > 3 else ""
-            covered[row - start] = f"{share:.2f} of it in {', '.join(ids)}{more}"
+            covered[row - start] = f"{share:.2f} of it in {', '.join(laid.ids(owners))}"
     return covered
 
 
-def _share_in(laid: LaidOut, row: int, owners: NDArray[np.int64], ngram: int, folds: tuple[Fold, ...]) -> float:
-    """Return the share of a row's distinct shingles that any of some rows before it has."""
+def _of_one_document(laid: LaidOut, own: NDArray[Any]) -> NDArray[np.int64]:
+    """Return, of the rows that have a row's windows, at most MOST_OWNERS, those of the document that has most."""
+    owners, place = np.unique(own["owner"], return_inverse=True)
+    windows = np.bincount(place, own["windows"])
+    documents = [id.rsplit("#", 1)[0] for id in laid.ids(owners)]
+    of_document: dict[str, float] = {}
+    for document, number in zip(documents, windows.tolist(), strict=True):
+        of_document[document] = of_document.get(document, 0) + number
+    most = max(of_document, key=lambda document: of_document[document])
+    same = np.array([document == most for document in documents])
+    best = np.argsort(-windows[same], kind="stable")[:MOST_OWNERS]
+    return np.sort(owners[same][best])
+
+
+def _share_in(laid: LaidOut, row: int, owners: NDArray[np.int64], folds: tuple[Fold, ...]) -> float:
+    """Return the share of a row's distinct windows that any of some rows before it has."""
     letters = letters_of(folds)
     data, offsets = laid.texts(np.append(owners, row))
     *before, own = (
-        _shingles(data[begin:end], letters.table, letters.spill, ngram) for begin, end in itertools.pairwise(offsets)
+        _all_windows(data[begin:end], letters.table, letters.spill) for begin, end in itertools.pairwise(offsets)
     )
     return float(np.isin(np.unique(own), np.concatenate(before)).mean())
 
 
-@njit(types.uint64[::1](BYTES, TABLE, TABLE, types.int64), nogil=True, cache=True)
-def _shingles(data, table, spill, ngram):  # type: ignore[no-untyped-def]
+@njit(types.uint64[::1](BYTES, TABLE, TABLE), nogil=True, cache=True)
+def _all_windows(data, table, spill):  # type: ignore[no-untyped-def]
     points, hashes = np.empty(len(data) + 1, np.uint32), np.empty(len(data) + 1, np.uint64)
     count = read_letters(data, 0, len(data), table, spill, points)
-    return hashes[: shingle(points, count, ngram, hashes)].copy()
+    return hashes[: shingle(points, count, WINDOW, hashes)].copy()
 
 
 @njit(types.Tuple((types.uint64[::1], types.int64[::1]))(BYTES, OFFSETS, TABLE, TABLE), nogil=True, cache=True)  # type: ignore[no-untyped-call]

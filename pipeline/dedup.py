@@ -236,7 +236,7 @@ def _mark_shard(scratch: Path, shard: int, windows: int, config: DedupConfig, pa
     for row, stay, same, similarity in zip(dropped.tolist(), place.tolist(), equal, similar, strict=True):
         reasons[row] = "exact_duplicate" if same else "near_duplicate"
         details[row] = f"kept {ids[stay]}, jaccard {similarity:.2f}"
-    covered = covered_rows(scratch, shard, windows, config.min_covered, ngram, folds) if windows else {}
+    covered = covered_rows(scratch, shard, windows, config.min_covered, folds) if windows else {}
     for row, detail in covered.items():
         reasons[row], details[row] = "covered", detail
     struck = pq.read_table(laid.folder(shard) / "struck.parquet")

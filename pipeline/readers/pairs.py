@@ -80,9 +80,10 @@ def _messages(listed: Any) -> list[tuple[str, str]]:
 def _transcript(dialogue: str) -> list[tuple[str, str]]:
     marks = list(_SPEAKER.finditer(dialogue))
     said = []
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    ends = [*(mark.start() for mark in marks[1:]), len(dialogue)]
+    for mark, end in zip(marks, ends, strict=False):  # no mark: nothing is said
         speaker = mark.group("speaker").strip().lower()
-        text = dialogue[mark.end() : following.start() if following else len(dialogue)].strip()
+        text = dialogue[mark.end() : end].strip()
         if text:
             said.append((_ROLES.get(speaker, "user"), text))  # a guest of the patient asks for the patient
     turns = [(role, "\n".join(text for _, text in group)) for role, group in groupby(said, key=lambda turn: turn[0])]

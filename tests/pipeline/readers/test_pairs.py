@@ -72,3 +72,7 @@ def test_a_transcript_joins_turns_of_one_side() -> None:
         ("user", "I cough.\nA lot."),
         ("assistant", "Since when?\nAny fever?"),
     ]
+
+
+def test_a_transcript_without_speakers_has_no_turns() -> None:
+    assert pair_item({"dialogue": "No one is named here."}, {}, None).drop_reason == "bad_turns"
