@@ -73,6 +73,13 @@ def card_settings(card: SourceCard) -> dict[str, Any]:
 
 
 def _piece_items(card: SourceCard, piece: Piece, config: CollectConfig, cache: Path) -> Iterator[Found]:
+    """Yield the items of a piece, or that there is none."""
+    found = _read_piece(card, piece, config, cache)
+    yield next(found, (piece.name, Item(drop_reason="empty", drop_detail="no row, record or article in it"), None))
+    yield from found
+
+
+def _read_piece(card: SourceCard, piece: Piece, config: CollectConfig, cache: Path) -> Iterator[Found]:
     if piece.refused:
         yield piece.name, Item(drop_reason=piece.refused[0], drop_detail=piece.refused[1]), None
         return

@@ -274,7 +274,7 @@ def _archive(path: Path, state: tuple[int, int]) -> zipfile.ZipFile:
     """Open a ZIP, or find it open: the members of one are read one after another."""
     try:
         return zipfile.ZipFile(path)
-    except _DAMAGE as error:
+    except (*_DAMAGE, NotImplementedError) as error:  # the latter of a version that no archive has yet
         raise Refused("unreadable", one_line(str(error))[:200]) from None
 
 

@@ -14,6 +14,7 @@ from pipeline.readers.epub import read_epub
 from pipeline.readers.html import read_html
 from pipeline.readers.items import Item, Refused
 from pipeline.readers.markdown import read_markdown
+from pipeline.readers.rst import read_rst
 from pipeline.readers.tables import FORMATS
 from pipeline.readers.text import read_text
 from pipeline.readers.xml import read_xml
@@ -22,6 +23,7 @@ READERS: Mapping[str, Callable[[bytes], Iterator[Item]]] = {
     "text": read_text,
     "html": read_html,
     "markdown": read_markdown,
+    "rst": read_rst,
     "xml": read_xml,
     "epub": read_epub,
     "docx": read_docx,

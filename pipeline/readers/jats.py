@@ -14,7 +14,7 @@ _JATS = Dialect(
     headings=frozenset(("title",)),
     labels=frozenset(("label",)),
     blocks=named(
-        "p fig fig-group caption disp-quote statement speech app-group table-wrap-group verse-group "
+        "p fig-group caption disp-quote statement speech app-group table-wrap-group verse-group "
         "alternatives table-wrap-foot attrib floats-group"
     ),
     lists=frozenset(("list", "def-list")),
@@ -23,6 +23,7 @@ _JATS = Dialect(
     tables=frozenset(("table-wrap",)),
     captions=frozenset(("label", "caption")),
     notes=frozenset(("table-wrap-foot",)),
+    figures=frozenset(("fig",)),
     asides=frozenset(("fn",)),
     dropped=named(
         "ref-list tex-math annotation annotation-xml supplementary-material media graphic inline-graphic "

@@ -12,16 +12,31 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from pipeline.readers.encoding import decode
-from pipeline.readers.items import PARAGRAPH, Block, Item, compose, join_lines, one_line
+from pipeline.readers.html import parse_html
+from pipeline.readers.html_blocks import pieces_of, remove_unseen
+from pipeline.readers.items import (
+    PARAGRAPH,
+    Block,
+    Item,
+    Refused,
+    compose,
+    join_lines,
+    one_line,
+    superscript,
+    table_text,
+)
 
 _FRONT_MATTER = re.compile(r"\A(?:---\n(?P<yaml>.*?)\n---|\+\+\+\n(?P<toml>.*?)\n\+\+\+)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title\s*[:=]\s*(?P<title>.+?)\s*$", re.MULTILINE)
-_SHORTCODE = re.compile(r"\{\{[<%]\s*(?P<inner>[^{}]*?)\s*[>%]\}\}")
+_FRONT_DATE = re.compile(r"^date\s*[:=]\s*[\"']?(?P<date>\d{4}-\d\d(?:-\d\d)?)", re.MULTILINE)
+_SHORTCODE = re.compile(r"\{\{[<%](?P<inner>[^{}]*)[>%]\}\}")
 _SHORTCODE_LINE = re.compile(rf"^[ \t]*{_SHORTCODE.pattern}[ \t]*$", re.MULTILINE)
 _HEADING_ATTRIBUTES = re.compile(r"\s*\{[#.][^{}]*\}$")
-_FOOTNOTE = re.compile(r"^\[\^[^\]\s]+\]:[ \t]*", re.MULTILINE)
-_FOOTNOTE_MARK = re.compile(r"[ \t]?\[\^[^\]\s]+\]")
-_HTML_TAG = re.compile(r"<!--.*?-->|</?[A-Za-z][^<>]*>", re.DOTALL)
+_FOOTNOTE = re.compile(r"^\[\^[^\]\s]{1,100}\]:[ \t]*", re.MULTILINE)
+_FOOTNOTE_MARK = re.compile(r"[ \t]?\[\^[^\]\s]{1,100}\]")
+_RAISED = re.compile(r"<sup>(?P<raised>[0-9+\u2212\u2013-]{1,6})</sup>")
+_TASK = re.compile(r"^\[[ xX]\] ")
+_MAX_NESTING = 100  # what is nested deeper is left out by the parser; each level takes three frames of the stack
 _FILE_NAME = re.compile(r"[\w./-]+\.\w{2,4}|https?://\S+|/\S*")
 
 
@@ -29,21 +44,23 @@ def read_markdown(data: bytes) -> Iterator[Item]:
     """Yield the one document of a Markdown file."""
     text = decode(data)
     if text is None:
-        yield Item(drop_reason="undecodable")
-        return
+        raise Refused("undecodable", "no encoding explains its bytes; convert it to UTF-8")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    title = None
+    title = published = None
     if front := _FRONT_MATTER.match(text):
         text = text[front.end() :]
-        named = _FRONT_TITLE.search(front.group("yaml") or front.group("toml") or "")
+        about = front.group("yaml") or front.group("toml") or ""
+        named, dated = _FRONT_TITLE.search(about), _FRONT_DATE.search(about)
+        published = dated.group("date") if dated else None
         title = named.group("title").strip("\"'") if named else None
     text = _SHORTCODE.sub(_shown, _SHORTCODE_LINE.sub(lambda alone: f"\n{_shown(alone)}\n", text))
     text = _FOOTNOTE_MARK.sub("", _FOOTNOTE.sub("\n", text))
-    parser = MarkdownIt("commonmark").enable("table")
+    text = _RAISED.sub(lambda found: superscript(found.group("raised")), text)
+    parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable("table")
     blocks = list(_blocks(parser.parse(text)))
     content, sections = compose(blocks)
     heading = next((block.text for block in blocks if block.level), None)
-    yield Item(text=content, title=title or heading, sections=sections)
+    yield Item(text=content, title=title or heading, published=published, sections=sections)
 
 
 def _shown(shortcode: re.Match[str]) -> str:
@@ -55,7 +72,7 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
     """Walk the flat token list; a list or a table is one block with a line for each item or row."""
     lines: list[str] = []
     markers: list[str] = []
-    cells: list[str] = []
+    rows: list[list[str]] = []
     heading = depth = 0
     for before, token in pairwise([Token("", "", 0), *tokens]):
         if token.type == "heading_open":
@@ -65,31 +82,42 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
         elif token.type in ("bullet_list_close", "ordered_list_close", "table_close"):
             depth -= 1
             if depth == 0:
-                yield Block(PARAGRAPH, "\n".join(lines))
-                lines = []
+                yield Block(PARAGRAPH, table_text(rows) if rows else "\n".join(lines))
+                lines, rows = [], []
         elif token.type == "list_item_open":
             markers.append(f"{token.info}{token.markup} " if token.info else "- ")
-        elif token.type == "tr_close":
-            lines.append(" | ".join(cell for cell in cells if cell))
-            cells = []
+        elif token.type == "tr_open":
+            rows.append([])
         elif token.type in ("inline", "fence", "code_block", "html_block"):
             body = _inline(token) if token.type == "inline" else token.content.strip("\n")
-            if token.type == "html_block":
-                body = _HTML_TAG.sub("", body).strip()
-            if not body.strip():
+            if before.type in ("td_open", "th_open"):
+                rows[-1].append(body)
+            elif not body.strip():
                 continue
-            if heading:
+            elif token.type == "html_block":
+                yield from _html_blocks(body)
+            elif heading:
                 yield Block(heading, _HEADING_ATTRIBUTES.sub("", one_line(body)))
                 heading = 0
-            elif before.type in ("td_open", "th_open"):
-                cells.append(one_line(body))
-            elif depth:
-                lines.append("".join(markers[-1:]) + body)
+            elif depth and markers:
+                lines.append(markers[-1] + _TASK.sub("", body))
                 markers.clear()
+            elif depth and lines:
+                lines[-1] += ("\n" if token.type != "inline" else " ") + body
             else:
                 yield Block(PARAGRAPH, body)
         elif token.type == "heading_close":
             heading = 0
+
+
+def _html_blocks(source: str) -> Iterator[Block]:
+    """Lay HTML within Markdown out as a page is; what opens in one block of it and closes in another is not in it."""
+    try:
+        page = parse_html(source)
+    except Refused:
+        return  # comments and closing tags alone
+    remove_unseen(page, furniture=False)
+    yield from (piece.block for piece in pieces_of(page))
 
 
 def _inline(token: Token) -> str:
@@ -98,6 +126,8 @@ def _inline(token: Token) -> str:
     for child in token.children or []:
         if child.type in ("text", "code_inline"):
             lines[-1] += child.content
+        elif child.type == "html_inline" and child.content.lower().startswith("<br"):
+            lines[-1] += " "
         elif child.type == "softbreak":
             lines.append("")
         elif child.type == "hardbreak":

@@ -15,11 +15,12 @@ _TEI = Dialect(
     sections=_DIVISIONS,
     headings=frozenset(("head",)),
     blocks=named(
-        "p ab front body back group text sp quote cit figure figDesc floatingText trailer opener closer "
+        "p ab front body back group text sp quote cit floatingText trailer opener closer "
         "salute signed argument epigraph titlePage abstract"
     ),
     verse=frozenset(("lg",)),
-    captions=frozenset(("head",)),
+    captions=frozenset(("head", "figDesc")),
+    figures=frozenset(("figure",)),
     terms=frozenset(("label",)),
     asides=frozenset(("note",)),
     # Running heads and what an editor struck are not the text.

@@ -17,8 +17,8 @@ from pipeline.readers.xml_flow import PARSER_SETTINGS, Dialect, flow, local_name
 from pipeline.records import text_hash
 
 _CNXML = Dialect(
-    sections=frozenset(("section",)),
-    blocks=named("para note example exercise problem solution figure caption quote"),
+    sections=named("section note example exercise problem solution"),
+    blocks=named("para figure caption quote"),
     headings=frozenset(("title",)),
     items=frozenset(("item",)),
     dropped=frozenset(("media", "metadata", "cite")),

@@ -35,6 +35,7 @@ class Dialect:
         lists, items, terms: an item that has a term reads "term: item".
         verse: a block whose child elements are lines.
         tables, rows, cells, captions, notes: a table; its captions stand before its rows, its notes behind.
+        figures: of which the captions alone are text.
         asides: notes within a sentence, which follow their paragraphs.
         dropped: what is not the author's running text, such as references.
     """
@@ -52,6 +53,7 @@ class Dialect:
     cells: frozenset[str] = frozenset(("entry", "cell", "td", "th"))
     captions: frozenset[str] = frozenset(("title", "head", "caption", "label"))
     notes: frozenset[str] = frozenset()
+    figures: frozenset[str] = frozenset()
     asides: frozenset[str] = frozenset()
     dropped: frozenset[str] = frozenset()
 
@@ -110,6 +112,9 @@ def flow(parent: etree._Element, dialect: Dialect, level: int = 0) -> Iterator[B
         elif name in dialect.tables:
             yield from paragraph()
             yield from _table(child, dialect)
+        elif name in dialect.figures:
+            yield from paragraph()
+            yield Block(PARAGRAPH, _caption(child, dialect))
         elif name in dialect.lists:
             yield from paragraph()
             heading = next(child.iterchildren("{*}title", "{*}head"), None)
@@ -166,8 +171,12 @@ def _outermost(element: etree._Element, within: etree._Element, names: frozenset
     return True
 
 
+def _caption(parent: etree._Element, dialect: Dialect) -> str:
+    named = (text_of(part, dialect.dropped) for part in parent if _named(part, dialect.captions))
+    return " ".join(filter(None, named))
+
+
 def _table(table: etree._Element, dialect: Dialect) -> Iterator[Block]:
-    named = (text_of(part, dialect.dropped) for part in table if _named(part, dialect.captions))
     rows = [
         [
             (text_of(cell, dialect.dropped), _span(cell, "colspan", "cols"), _span(cell, "rowspan", "rows"))
@@ -176,7 +185,7 @@ def _table(table: etree._Element, dialect: Dialect) -> Iterator[Block]:
         ]
         for row in table.iter(*(f"{{*}}{name}" for name in sorted(dialect.rows)))
     ]
-    yield Block(PARAGRAPH, table_text(spread_cells(rows), caption=" ".join(filter(None, named))))
+    yield Block(PARAGRAPH, table_text(spread_cells(rows), caption=_caption(table, dialect)))
     for note in table:
         if _named(note, dialect.notes):
             yield from flow(note, dialect)
