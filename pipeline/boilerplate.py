@@ -125,7 +125,8 @@ def _count_lines(shard: Shard, index: int, scratch: Path) -> None:
         return
     lines = read_lines(shard.read(["text"])["text"].combine_chunks())
     own = np.unique(np.stack([lines["hash"], lines["row"].astype(np.uint64)], axis=1), axis=0)
-    _save(path, np.stack(np.unique(own[:, 0], return_counts=True), axis=1).astype(np.uint64))
+    hashes, documents = np.unique(own[:, 0], return_counts=True)
+    _save(path, np.stack([hashes, documents.astype(np.uint64)], axis=1))
 
 
 def _find_frequent(number: int, ranges: int, shards: int, least: int, scratch: Path) -> None:

@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 LETTER, DIGIT, SPACE, SYMBOL, MISSING, PAUSE, ODD, SIGN = (1 << bit for bit in range(8))
+STOP, COMMA, CLOSER, WIDE_CLOSER = 0x2E, 0x3001, 0x29, 0xFF09  # behind the number of an item
 NEWLINE, BLANK, STAR, DASH, BAR, BULLET, MOUTH = 0x0A, 0x20, 0x2A, 0x2D, 0x7C, 0x2022, 0x53E3
 
 # Read as boxes for want of a glyph; private-use characters and U+FFFD count as well.
@@ -100,8 +101,8 @@ def count(texts: pa.Array, ngram_chars: NDArray[np.int64]) -> NDArray[np.int64]:
     Returns:
         (N, 10), in characters: CHARS all; DENSE what is no white space, and of it LETTERS, SYMBOLS, MISSED glyphs,
         PAUSED commas and sentence ends; LINED all but line feeds, DOUBLED of them in lines that occurred before;
-        COVERED of what is no white space in n-grams that occurred before, tables aside; FRAMED in rows of tables and
-        items of lists.
+        COVERED of what is no white space in n-grams that occurred before, tables and lists aside; FRAMED in rows of
+        tables and items of lists.
     """
     data, offsets = buffers(texts)
     counts = np.zeros((len(texts), 10), np.int64)
@@ -170,7 +171,7 @@ def _count(data, offsets, classes, ngram_chars, counts):  # type: ignore[no-unty
             bits += 1
         here = counts[row]
         at, end = offsets[row], offsets[row + 1]
-        line_start, line_hash, line_chars, bars, mouths, listed = 0, np.uint64(0), 0, 0, 0, False
+        line_start, line_hash, line_chars, bars, mouths, listed, numbered = 0, np.uint64(0), 0, 0, 0, False, False
         while at <= end:
             if at < end:
                 point, at = point_at(data, at)
@@ -184,7 +185,6 @@ def _count(data, offsets, classes, ngram_chars, counts):  # type: ignore[no-unty
                         here[DOUBLED] += line_chars
                     if bars or listed:
                         here[FRAMED] += line_chars
-                    if bars:
                         size = line_start
                 line_start, line_hash, line_chars, bars, mouths = size, np.uint64(0), 0, 0, 0
                 continue
@@ -193,7 +193,9 @@ def _count(data, offsets, classes, ngram_chars, counts):  # type: ignore[no-unty
             bars += point == BAR
             kind = classes[point]
             if line_chars == 1:
-                listed = point in (DASH, BULLET, STAR) or kind & DIGIT != 0
+                listed, numbered = point in (DASH, BULLET, STAR), kind & DIGIT != 0
+            elif numbered and kind & DIGIT == 0:
+                listed, numbered = listed or point in (STOP, COMMA, CLOSER, WIDE_CLOSER), False
             if kind & SPACE:
                 continue
             here[DENSE] += 1

@@ -96,15 +96,16 @@ _ENTRY = (
     r"\b(?:19|20)\d\d\s*[;,]\s*\d{1,4}\s*(?:\(\w{1,8}\))?\s*:\s*[A-Za-z]?\d+|PMID"
 )
 _REFERENCE = re.compile(rf"^.{{3,200}}?(?:{_ENTRY}).{{0,200}}$")
-_NUMBERED = re.compile(r"^(?:[\[［]\d{1,3}[\]］]|\d{1,3}[.．、)）\s])")
+_IS_ENTRY = re.compile(r"^(?:[\[［]\d{1,3}[\]］]|\d{1,3}[.．、)）\s])|\[(?:[JMCDPRNS](?:/OL)?|EB/OL)\]")  # beyond doubt
 
 
 class Cleaned(NamedTuple):
-    """N cleaned texts, and of what they were before (N,) shares of advertisement and of bibliography."""
+    """N cleaned texts; (N,) shares of advertisement and of bibliography before, and of bibliography that is left."""
 
     texts: pa.Array
     advertised: NDArray[np.float64]
     referenced: NDArray[np.float64]
+    listed: NDArray[np.float64]
 
 
 def clean_rows(rows: pa.Table, config: CleanConfig) -> pa.Table:
@@ -125,7 +126,7 @@ def clean_text(text: str, lang: str, config: CleanConfig) -> str:
 def clean_column(texts: pa.Array, langs: Sequence[str], config: CleanConfig) -> Cleaned:
     """Clean N texts, each by itself."""
     texts = _rewritten(texts, untidy(texts), lambda given: [tidied(text) for text in given])
-    shares = np.zeros((len(texts), 2))
+    shares = np.zeros((len(texts), 3))
     found = np.asarray(pc.match_substring_regex(texts, _trigger(config)))
 
     def without(given: list[str]) -> list[str]:
@@ -133,13 +134,13 @@ def clean_column(texts: pa.Array, langs: Sequence[str], config: CleanConfig) -> 
         return left
 
     texts = _rewritten(texts, found, without)
-    return Cleaned(texts, shares[:, 0], shares[:, 1])
+    return Cleaned(texts, *shares.T)
 
 
 def _clean_passages(passages: pa.Table, config: CleanConfig) -> pa.Table:
     langs = passages["lang"].to_pylist()
     cleaned = clean_column(_whole(passages["text"]), langs, config)
-    rules, details = judge(cleaned.texts, langs, cleaned.advertised, cleaned.referenced, config)
+    rules, details = judge(*cleaned[:1], langs, *cleaned[1:], config)
     rows = _with_column(passages, "text", cleaned.texts)
     return mark(rows, {reason: pa.array(broken) for reason, broken in rules.items()}, details)
 
@@ -164,7 +165,7 @@ def _clean_examples(examples: pa.Table, config: CleanConfig) -> pa.Table:
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, cleaned.texts), "\n")
     lost_N = np.bincount(row_M, weights=emptied_M, minlength=len(langs))
     advertised_N = np.where(lost_N > 0, 1.0, 0.0)
-    rules, details = judge(joined, langs, advertised_N, np.zeros(len(langs)), config)
+    rules, details = judge(joined, langs, advertised_N, np.zeros(len(langs)), np.zeros(len(langs)), config)
     chosen = {reason: pa.array(rules[reason]) for reason in OF_EXAMPLES}
     return mark(rows, chosen, {reason: details[reason] for reason in OF_EXAMPLES})
 
@@ -206,19 +207,23 @@ def _trigger(config: CleanConfig) -> str:
 
 
 def _without_debris(texts: list[str], config: CleanConfig) -> tuple[list[str], NDArray[np.float64]]:
-    """Take out of M texts until there is nothing more; (M, 2) shares are of the characters that stood at first."""
-    left, taken = list(texts), np.zeros((len(texts), 2))
+    """Take out of M texts until there is nothing more; (M, 3) shares as in Cleaned."""
+    left, shares = list(texts), np.zeros((len(texts), 3))
     unsettled = list(range(len(texts)))
     while unsettled:
         pieces = _taken_out([left[row] for row in unsettled], config)
         again = []
         for row, (lines, advertised, referenced) in zip(unsettled, pieces, strict=True):
-            taken[row] += advertised, referenced if left[row] is texts[row] else 0
+            before = max(1, len(texts[row]))
+            if left[row] is texts[row]:
+                shares[row, 1] = referenced / before
+            shares[row, 0] += advertised / before
+            shares[row, 2] = referenced / max(1, len(left[row]))
             if (cleaned := tidied("\n".join(lines))) != left[row]:
                 left[row] = cleaned
                 again.append(row)
         unsettled = again
-    return left, taken / np.array([[max(1, len(text))] for text in texts])
+    return left, shares
 
 
 def _taken_out(texts: list[str], config: CleanConfig) -> list[tuple[list[str], int, int]]:
@@ -236,7 +241,7 @@ def _taken_out(texts: list[str], config: CleanConfig) -> list[tuple[list[str], i
             referenced += len(left) if entry else 0
             gone = (
                 (boilerplate and len(left) <= config.max_boilerplate_chars)
-                or (entry and _NUMBERED.match(left) is not None)
+                or (entry and _IS_ENTRY.search(left) is not None)
                 or _only_urls(left)
             )
             if not line or (not gone and (left := _without_marks(left))):

@@ -71,6 +71,7 @@ def judge(
     langs: Sequence[str],
     advertised: NDArray[np.float64],
     referenced: NDArray[np.float64],
+    listed: NDArray[np.float64],
     config: QualityConfig,
 ) -> tuple[Rules, dict[str, list[str | None]]]:
     """Find which rules each of N cleaned texts breaks, in order of precedence, and by what value.
@@ -78,17 +79,18 @@ def judge(
     Args:
         advertised: (N,) share of each text before cleaning that was advertisement.
         referenced: (N,) share of each text before cleaning that was entries of a bibliography.
+        listed: (N,) share of each text that still is.
     """
     counts = characters.count(texts, _by_language(config.ngram_chars, langs).astype(np.int64))
     chars, dense, letters, symbols, missed, pauses, lined, doubled, covered, framed = counts.T
     dense, lined = np.maximum(dense, 1), np.maximum(lined, 1)
-    free = lined - framed
+    free, least = lined - framed, _by_language(config.min_chars, langs)
     repeated = doubled / lined - config.max_duplicate_lines, covered / dense - config.max_duplicate_ngrams
     noise = symbols / dense - config.max_symbols, config.min_letters - letters / dense
     values = {
         "advertisement": (advertised, config.max_advertisement),
-        "references_only": (referenced, config.max_references),
-        "too_short": (-chars, -_by_language(config.min_chars, langs)),
+        "references_only": (np.where(chars < least, referenced, listed), config.max_references),
+        "too_short": (-chars, -least),
         "placeholder": (np.asarray(pc.match_substring_regex(texts, _PLACEHOLDER)).astype(float), 0.0),
         "missing_glyphs": (missed / dense, config.max_missing_glyphs),
         "symbol_heavy": (np.maximum(*noise), 0.0),
