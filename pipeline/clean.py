@@ -25,6 +25,7 @@ from pipeline.quality import QualityConfig, judge
 from pipeline.readers.mojibake import repair
 from pipeline.records import mark
 from pipeline.sentences import split_sentences
+from pipeline.simplify import simplified
 
 
 class CleanConfig(QualityConfig):
@@ -70,6 +71,7 @@ class CleanConfig(QualityConfig):
         ),
         description="a line that one of these is found in is removed",
     )
+    simplify: bool = Field(default=False, description="write what is zh-Hant in simplified characters, as zh-Hans")
     max_boilerplate_chars: int = Field(
         default=200, ge=0, description="a longer line is no boilerplate, whatever is found in it"
     )
@@ -126,6 +128,8 @@ def clean_text(text: str, lang: str, config: CleanConfig) -> str:
 def clean_column(texts: pa.Array, langs: Sequence[str], config: CleanConfig) -> Cleaned:
     """Clean N texts, each by itself."""
     texts = _rewritten(texts, untidy(texts), lambda given: [tidied(text) for text in given])
+    traditional = np.array([config.simplify and lang == "zh-Hant" for lang in langs], np.bool_)
+    texts = _rewritten(texts, traditional, lambda given: [tidied(simplified(text)) for text in given])
     shares = np.zeros((len(texts), 3))
     found = np.asarray(pc.match_substring_regex(texts, _trigger(config)))
 
@@ -141,7 +145,7 @@ def _clean_passages(passages: pa.Table, config: CleanConfig) -> pa.Table:
     langs = passages["lang"].to_pylist()
     cleaned = clean_column(_whole(passages["text"]), langs, config)
     rules, details = judge(*cleaned[:1], langs, *cleaned[1:], config)
-    rows = _with_column(passages, "text", cleaned.texts)
+    rows = _relabelled(_with_column(passages, "text", cleaned.texts), config)
     return mark(rows, {reason: pa.array(broken) for reason, broken in rules.items()}, details)
 
 
@@ -162,6 +166,7 @@ def _clean_examples(examples: pa.Table, config: CleanConfig) -> pa.Table:
     rows = _with_column(
         examples, "messages", pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(fields, fields=list(kind)))
     )
+    rows = _relabelled(rows, config)
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, cleaned.texts), "\n")
     lost_N = np.bincount(row_M, weights=emptied_M, minlength=len(langs))
     advertised_N = np.where(lost_N > 0, 1.0, 0.0)
@@ -177,6 +182,16 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 def _with_column(rows: pa.Table, name: str, column: pa.Array) -> pa.Table:
     place = rows.schema.get_field_index(name)
     return rows.set_column(place, rows.schema.field(place), column)
+
+
+def _relabelled(rows: pa.Table, config: CleanConfig) -> pa.Table:
+    """Give rows that were simplified the language that they now have."""
+    langs = pa.array(rows["lang"].to_pylist(), pa.string())
+    return (
+        _with_column(rows, "lang", pc.replace_with_mask(langs, pc.equal(langs, "zh-Hant"), "zh-Hans"))
+        if config.simplify
+        else rows
+    )
 
 
 def _rewritten(texts: pa.Array, chosen: NDArray[np.bool_], rewrite: Callable[[list[str]], list[str]]) -> pa.Array:
