@@ -14,6 +14,7 @@ from pipeline.readers.epub import read_epub
 from pipeline.readers.html import read_html
 from pipeline.readers.items import Item, Refused
 from pipeline.readers.markdown import read_markdown
+from pipeline.readers.pdf import read_pdf
 from pipeline.readers.rst import read_rst
 from pipeline.readers.tables import FORMATS
 from pipeline.readers.text import read_text
@@ -27,6 +28,7 @@ READERS: Mapping[str, Callable[[bytes], Iterator[Item]]] = {
     "xml": read_xml,
     "epub": read_epub,
     "docx": read_docx,
+    "pdf": read_pdf,
 }
 WARC = "warc"
 SUFFIXES: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.readers.wraps import SENTENCE_END
 
-_MAX_DEPTH = 3  # lines of furniture at an edge
+_MAX_DEPTH = 2  # lines of furniture at an edge
 _MAX_HEAD_CHARS = 150
 _MAX_NEEDED = 5  # pages with the same line are enough, be the book ever so long
 _NEEDED = 0.3  # share of pages with the same line
@@ -45,10 +45,10 @@ def without_running(pages: Sequence[Sequence[str]]) -> tuple[list[list[str]], li
 
 
 def read_on(pages: Sequence[Sequence[str]], numbers: Sequence[int]) -> Iterator[tuple[str, int]]:
-    """Yield the lines of pages with their page's number: a blank line between pages, but not within a sentence."""
+    """Yield the lines of pages with their page's number, a blank line before each page that begins a sentence."""
     before = ""
     for page, number in zip(pages, numbers, strict=True):
-        if before and page and not _flows(before, page[0]):
+        if not page or not before or not _flows(before, page[0]):
             yield "", number
         for line in page:
             yield line, number

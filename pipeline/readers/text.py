@@ -7,13 +7,14 @@ name alone. Project Gutenberg's header and licence stay in the text and are span
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from pipeline.readers.encoding import decode
 from pipeline.readers.items import PARAGRAPH, Block, Item, Refused, Span, compose, one_line
 from pipeline.readers.pages import read_on, without_running
-from pipeline.readers.wraps import columns, dehyphenation, paragraphs, region_widths
+from pipeline.readers.wraps import SENTENCE_END, columns, dehyphenation, paragraphs, region_widths
 
 _NUMERAL = r"[一二三四五六七八九十百千零〇两上中下\d]+"
 # Heading lines and their level.
@@ -32,6 +33,7 @@ _CAPITALS = re.compile(r"(?:(?:[IVXLC]+|\d+)\.\s+)?[A-Z][A-Z0-9 ,;:'’&()-]{3,}
 _TITLE = re.compile(r"《(?P<name>[^《》]{1,60})》")
 _FIRST_NAME = re.compile(r"<篇名>\s*(?P<name>\S.*)")
 _MAX_HEADING_COLUMNS = 80
+_MAX_PAGES = 2  # that a paragraph may run on over
 _MARK = "<目录>"
 _LABEL = re.compile(r"(?:内容|属性)[：:]")
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x85\u2028\u2029]")
@@ -40,6 +42,8 @@ _GUTENBERG_TITLE = re.compile(r"^Title:\s*(\S[^\n]{0,300}(?:\n{1,2}[^\n:]{1,100}
 _GUTENBERG_END = re.compile(
     r"^(?:\*\*\* ?END OF TH(?:E|IS) PROJECT GUTENBERG EBOOK|End of (?:the )?Project Gutenberg)", re.MULTILINE
 )
+
+Found = tuple[int, str]  # a heading's level and name
 
 
 def read_text(data: bytes) -> Iterator[Item]:
@@ -67,44 +71,64 @@ def text_blocks(text: str) -> Iterator[Block]:
     return lines_blocks(list(lines), list(page_of))
 
 
-def lines_blocks(lines: list[str], pages: list[int] | None) -> Iterator[Block]:
-    """Make headings and paragraphs of N lines, whose pages are known or not."""
+def lines_blocks(
+    lines: list[str], pages: list[int] | None, headings: Mapping[str, int] = MappingProxyType({})
+) -> Iterator[Block]:
+    """Make headings and paragraphs of N lines.
+
+    Args:
+        pages: the page of each line, where known.
+        headings: lines known to be headings, and their level.
+    """
     width_at = region_widths(lines)
     dehyphenate = dehyphenation(lines)
     heading: Block | None = None  # one whose line may still grow by the label behind it
-    mark = ""
-    begun: int | None = None  # the first line of the block of lines
-    seen_text = False
-    for number in range(len(lines) + 1):
-        line = lines[number].strip() if number < len(lines) else ""
-        found = _heading(line, first=not seen_text) if line else None
-        if line and not found and begun is None and _stands_alone(line, lines, number):
-            found = 4, line
-        if found and _runs_on(lines, number, width_at(number)):
-            found = None
-        if line and not found and line != _MARK:
-            begun = number if begun is None else begun
-        elif begun is not None:
-            block = lines[begun:number]
-            if heading and (label := _LABEL.match(block[0].lstrip())):
-                heading = replace(heading, line=f"{heading.line} {label[0]}")
-                block[0] = block[0].lstrip()[label.end() :]
-            yield from _pending(heading, mark)
-            heading, mark = None, ""
-            for offset, paragraph in paragraphs(block, width_at(begun), dehyphenate):
-                yield Block(PARAGRAPH, paragraph, pages[begun + offset] if pages else None)
-            begun = None
-        seen_text = seen_text or bool(line)
-        if found or line == _MARK:
+    mark = ""  # a line of marks before a heading
+    for begin, end, found in _runs(lines, pages, headings, width_at):
+        page = pages[begin] if pages else None
+        if found is not None:
             if heading:
                 yield heading
-            heading = None
-            mark += line if line == _MARK else ""
-        if found:
             level, name = found
-            heading = Block(level, name, pages[number] if pages else None, line=f"{mark} {line}".strip())
-            mark = ""
+            mark = f"{mark} {lines[begin].strip()}".strip()
+            heading = Block(level, name, page, line=mark) if level else None
+            mark = "" if level else mark
+            continue
+        run = lines[begin:end]
+        if heading and (label := _LABEL.match(run[0].lstrip())):
+            heading = replace(heading, line=f"{heading.line} {label[0]}")
+            run[0] = run[0].lstrip()[label.end() :]
+        yield from _pending(heading, mark)
+        heading, mark = None, ""
+        for offset, paragraph in paragraphs(run, width_at(begin), dehyphenate):
+            yield Block(PARAGRAPH, paragraph, pages[begin + offset] if pages else None)
     yield from _pending(heading, mark)
+
+
+def _runs(
+    lines: list[str], pages: list[int] | None, headings: Mapping[str, int], width_at: Callable[[int], int | None]
+) -> Iterator[tuple[int, int, Found | None]]:
+    """Yield spans of lines: a heading's line with its level and name (level 0: marks alone), or lines of text (None).
+
+    Text without marks of paragraphs is cut where a sentence ends, so that its pages can be told.
+    """
+    begin: int | None = None
+    seen_text = False
+    for number, line in enumerate(map(str.strip, lines)):
+        found = _heading_at(line, lines, number, headings, first=not seen_text) if line else None
+        if found and found[0] and _runs_on(lines, number, width_at(number)):
+            found = None
+        far = begin is not None and pages is not None and pages[number] - pages[begin] >= _MAX_PAGES
+        if begin is not None and (not line or found or (far and SENTENCE_END.search(lines[number - 1][-8:]))):
+            yield begin, number, None
+            begin = None
+        if found:
+            yield number, number + 1, found
+        elif line and begin is None:
+            begin = number
+        seen_text = seen_text or bool(line)
+    if begin is not None:
+        yield begin, len(lines), None
 
 
 def gutenberg_spans(text: str) -> list[Span]:
@@ -129,14 +153,25 @@ def _runs_on(lines: list[str], number: int, width: int | None) -> bool:
     return text_next and width is not None and columns(lines[number].strip()) >= width - 6
 
 
-def _stands_alone(line: str, lines: list[str], number: int) -> bool:
+def _heading_at(line: str, lines: list[str], number: int, headings: Mapping[str, int], *, first: bool) -> Found | None:
+    if line == _MARK:
+        return 0, ""
+    if line in headings:
+        return headings[line], line
+    if found := _heading(line, first=first):
+        return found
+    alone = not any(text.strip() for text in lines[max(0, number - 1) : number])
+    return (4, line) if alone and _is_in_capitals(line, lines, number) else None
+
+
+def _is_in_capitals(line: str, lines: list[str], number: int) -> bool:
     if not line.isupper() or len(line) > _MAX_HEADING_COLUMNS or not _CAPITALS.fullmatch(line):
         return False
     after = next((text for text in lines[number + 1 : number + 6] if text.strip()), "")
     return lines[number + 1 : number + 2] == [""] and not after.isupper() and len(after.strip()) > len(line) // 2
 
 
-def _heading(line: str, *, first: bool) -> tuple[int, str] | None:
+def _heading(line: str, *, first: bool) -> Found | None:
     if len(line) > _MAX_HEADING_COLUMNS or columns(line) > _MAX_HEADING_COLUMNS:
         return None
     if first and (title := _TITLE.fullmatch(line)):

@@ -49,7 +49,7 @@ _CLOSED = re.compile(
     r"(?:some|any|every|out|over|under|with|fore|after|inter|super)-\w+|"
     r"\w+-(?:thing|body|where|times|self|selves|ever|wards?|ful|less|ness|ment|able|tion|tions|ing|ings)"
 )
-_OPEN = re.compile(r"(?:self|well|half|ill|non|so|long|short|high|low|cross)-\w{3,}")
+_OPEN = re.compile(r"(?:self|well|half|long|short|high|low|cross)-\w{4,}")
 
 Dehyphenate = Callable[[str, str], str]
 
