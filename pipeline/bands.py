@@ -32,7 +32,7 @@ def find_equal(scratch: Path, range_index: int) -> None:
     laid = LaidOut(scratch)
     keys, rows = laid.keyed(0, range_index)
     rows = np.sort(rows[_shared(keys)])
-    digests, preference = laid.facts(rows, "digest").reshape(-1, 2), laid.facts(rows, "preference")
+    digests, preference = laid.facts(rows, "digest"), laid.facts(rows, "preference")
     order = np.lexsort((rows, preference, digests[:, 1], digests[:, 0]))
     rows, digests = rows[order], digests[order]
     begins = np.append(True, (digests[1:] != digests[:-1]).any(axis=1))[: len(rows)]
@@ -52,8 +52,8 @@ def find_near(
 ) -> None:
     """Pair rows that share a band's key and reach `min_jaccard`.
 
-    In a bucket, the preferred row is compared with all others; those that reach it are paired with it, and the rest go
-    on without them. Rows of earlier runs, the first `num_earlier`, are not compared with each other.
+    In a bucket, each row is compared with those preferred to it, in turn, until it reaches one. Once it has, no later
+    row is compared with it. Rows of earlier runs, the first `num_earlier`, are not compared with each other.
     """
     laid = LaidOut(scratch)
     keys, rows = laid.keyed(band, range_index)
@@ -65,22 +65,21 @@ def find_near(
     alive = _open(keys, groups, rows < num_earlier)
     keys, rows, groups = keys[alive], rows[alive], groups[alive]
     known, place = np.unique(rows, return_inverse=True)
-    digests = laid.facts(known, "digest").reshape(-1, 2)
+    digests = laid.facts(known, "digest")
     order = np.lexsort((digests[place, 0], laid.facts(known, "preference")[place], keys))
     order = order[_first_of_group(keys[order], groups[order])]
     keys, rows, place = keys[order], rows[order], place[order]
     sketches_NP = np.ascontiguousarray(laid.facts(known, "sketch"))
-    least = int(np.ceil(least_share(min_jaccard, sketches_NP.shape[1]) * sketches_NP.shape[1])) if len(rows) else 0
-    edges = [np.zeros((0, 2), np.int64)]
-    while len(rows):
-        leaders, likely = np.empty(len(rows), np.int64), np.zeros(len(rows), np.bool_)
-        _propose(keys, place, sketches_NP, rows < num_earlier, least, leaders, likely)
-        pairs = np.column_stack([rows[leaders], rows])[likely]
-        joined = laid.jaccard(pairs, ngram, folds) >= min_jaccard
-        edges.append(pairs[joined])
-        remaining = np.arange(len(rows)) > leaders
-        remaining[np.flatnonzero(likely)[joined]] = False
-        keys, rows, place = keys[remaining], rows[remaining], place[remaining]
+    bins = max(1, laid.bins)
+    least = int(np.ceil(least_share(min_jaccard, bins) * bins))
+    edges, joined = [np.zeros((0, 2), np.int64)], np.zeros(len(rows), np.bool_)
+    asked = np.zeros(len(rows), np.int64)  # a row was compared with all before this place
+    at_once = 1  # twice as many each time, as a row that has reached none so far may well reach none at all
+    while len(pairs := _propose(keys, place, sketches_NP, rows < num_earlier, least, at_once, joined, asked)):
+        reached = laid.jaccard(rows[pairs], ngram, folds) >= min_jaccard
+        edges.append(rows[pairs[reached]])
+        joined[pairs[reached, 1]] = True
+        at_once *= 2
     save(edges_path(scratch, band, range_index), np.concatenate(edges))
 
 
@@ -117,37 +116,36 @@ def _first_of_group(keys: NDArray[np.uint64], groups: NDArray[np.uint32]) -> NDA
 
 
 @njit(
-    types.void(
+    types.int64[:, ::1](
         types.Array(types.uint64, 1, "C", readonly=True), types.int64[::1], types.uint8[:, ::1],
-        types.boolean[::1], types.int64, types.int64[::1], types.boolean[::1],
+        types.boolean[::1], types.int64, types.int64, types.boolean[::1], types.int64[::1],
     ),
     nogil=True,
     cache=True,
 )  # fmt: skip
-def _propose(keys, place, sketches_NP, earlier, least, leaders, likely):  # type: ignore[no-untyped-def]
-    """In each bucket find the first row that may be similar to a later one, and mark those.
-
-    `leaders` gets that row's place for every row of the bucket, or the bucket's last place where there is none.
-    """
-    begin = 0
-    while begin < len(keys):
-        end = begin
-        while end < len(keys) and keys[end] == keys[begin]:
-            end += 1
-        leader, found = begin, False
-        while leader < end - 1 and not found:
-            for other in range(leader + 1, end):
-                if earlier[leader] and earlier[other]:
-                    continue
+def _propose(keys, place, sketches_NP, earlier, least, at_once, joined, asked):  # type: ignore[no-untyped-def]
+    """For each row not joined find the next preferred rows of its bucket that it may be similar to: (M, 2) places."""
+    pairs, num_pairs, begin = np.empty((64, 2), np.int64), 0, 0
+    for row in range(len(keys)):
+        if row and keys[row] != keys[row - 1]:
+            begin = row
+        if joined[row]:
+            continue
+        left, other = at_once, max(begin, asked[row])
+        while other < row and left:
+            if not joined[other] and not (earlier[other] and earlier[row]):
                 equal = 0
                 for bin in range(sketches_NP.shape[1]):
-                    equal += sketches_NP[place[leader], bin] == sketches_NP[place[other], bin]
+                    equal += sketches_NP[place[row], bin] == sketches_NP[place[other], bin]
                 if equal >= least:
-                    likely[other] = found = True
-            if not found:
-                leader += 1
-        leaders[begin:end] = leader
-        begin = end
+                    if num_pairs == len(pairs):
+                        pairs = np.concatenate((pairs, np.empty_like(pairs)))
+                    pairs[num_pairs, 0], pairs[num_pairs, 1] = other, row
+                    num_pairs += 1
+                    left -= 1
+            other += 1
+        asked[row] = other
+    return pairs[:num_pairs].copy()
 
 
 @njit(types.void(types.uint32[::1], types.int64[:, ::1]), nogil=True, cache=True)

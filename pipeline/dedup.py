@@ -86,10 +86,10 @@ def dedup_rows(
     if sum(num_rows) > MOST_ROWS:
         raise ContractError(f"dedup: got {sum(num_rows)} rows, expected at most {MOST_ROWS} in one run")
     save(scratch / "starts.npy", np.concatenate([[0], np.cumsum(num_rows, dtype=np.int64)]))
-    ranges = max(1, -(-sum(num_rows) // ROWS_AT_ONCE))
-    bands = _lay_out_all([*earlier, *own], config, scratch, files.get("exams", ()), ranges, run)
-    num_earlier = sum(num_rows[: len(earlier)])
-    groups = _find_groups(scratch, config, bands, ranges, num_earlier, run)
+    bands, bins = _sketch_shape([*earlier, *own])
+    save(scratch / "shape.npy", np.array([bands, bins, max(1, -(-sum(num_rows) // ROWS_AT_ONCE))]))
+    _lay_out_all([*earlier, *own], config, scratch, files.get("exams", ()), run)
+    groups = _find_groups(scratch, config, sum(num_rows[: len(earlier)]), run)
     if not (scratch / "kept.npy").exists():
         save(scratch / "kept.npy", _choose(groups, LaidOut(scratch)))
     windows = _note_windows(scratch, config, run) if _are_passages(own) else 0
@@ -128,31 +128,28 @@ def _sketch_shape(pairs: Sequence[Pair]) -> tuple[int, int]:
 
 
 def _lay_out_all(
-    pairs: Sequence[Pair], config: DedupConfig, scratch: Path, exams: Sequence[Path], ranges: int, run: Run[None]
-) -> int:
-    """Lay every shard out and return the number of bands."""
+    pairs: Sequence[Pair], config: DedupConfig, scratch: Path, exams: Sequence[Path], run: Run[None]
+) -> None:
     index = scratch / "exams" if exams else None
     if index is not None and not (index / "settings.json").exists():
         settings = config.model_dump(include={"min_contained", "min_jaccard", "ngram"})
         write_index(exams, index, config.normalise, settings)
     places = laid_out_places([pair.rows for pair in pairs if not pair.earlier])
-    bands, bins = _sketch_shape(pairs)
     laid = LaidOut(scratch)
+    shape = (laid.bands, laid.bins, laid.ranges)
     tasks = [
-        (laid.folder(number), pair, places, ranges, bands, bins, index, config.normalise)
+        (laid.folder(number), pair, places, shape, index, config.normalise)
         for number, pair in enumerate(pairs)
         if not laid.folder(number).exists()
     ]
     _finish(run(lay_out, tasks))
-    return bands
 
 
-def _find_groups(
-    scratch: Path, config: DedupConfig, bands: int, ranges: int, num_earlier: int, run: Run[None]
-) -> NDArray[np.uint32]:
+def _find_groups(scratch: Path, config: DedupConfig, num_earlier: int, run: Run[None]) -> NDArray[np.uint32]:
     """Return each row's group, named by the smallest of its rows: the exact pass, then wave after wave of bands."""
-    groups = np.arange(LaidOut(scratch).num_rows, dtype=np.uint32)
-    found = [edges_path(scratch, 0, index) for index in range(ranges)]
+    laid = LaidOut(scratch)
+    groups = np.arange(laid.num_rows, dtype=np.uint32)
+    found = [edges_path(scratch, 0, index) for index in range(laid.ranges)]
     _finish(run(find_equal, [(scratch, index) for index, path in enumerate(found) if not path.exists()]))
     unique = np.ones(len(groups), np.bool_)
     for path in found:
@@ -160,10 +157,10 @@ def _find_groups(
         join(groups, edges)
         unique[edges[:, 1]] = False
     save(scratch / "unique.npy", unique)
-    for wave, (first, last) in enumerate(_waves(bands)):
+    for wave, (first, last) in enumerate(_waves(laid.bands)):
         if not groups_path(scratch, wave).exists():
             save(groups_path(scratch, wave), groups)
-        places = [(band, index) for band in range(first, last + 1) for index in range(ranges)]
+        places = [(band, index) for band in range(first, last + 1) for index in range(laid.ranges)]
         settings = (wave, num_earlier, config.min_jaccard, config.ngram, config.normalise)
         tasks = [(scratch, *place, *settings) for place in places if not edges_path(scratch, *place).exists()]
         _finish(run(find_near, tasks))
@@ -230,8 +227,8 @@ def _mark_shard(scratch: Path, shard: int, windows: int, config: DedupConfig, pa
     details: list[str | None] = [None] * (end - start)
     dropped = np.flatnonzero(kept != np.arange(start, end))
     stays, place = np.unique(kept[dropped], return_inverse=True)
-    ids, digests = laid.ids(stays), laid.facts(stays, "digest").reshape(-1, 2)[place]
-    equal = (digests == laid.facts(dropped + start, "digest").reshape(-1, 2)).all(axis=1)
+    ids, digests = laid.ids(stays), laid.facts(stays, "digest")[place]
+    equal = (digests == laid.facts(dropped + start, "digest")).all(axis=1)
     similar = laid.jaccard(np.column_stack([kept[dropped], dropped + start]), ngram, folds)
     for row, stay, same, similarity in zip(dropped.tolist(), place.tolist(), equal, similar, strict=True):
         reasons[row] = "exact_duplicate" if same else "near_duplicate"

@@ -1,15 +1,20 @@
 """Lay rows out in dedup's scratch folder, so that any task can look up any row with little memory.
 
-rows-00000/            one shard: those kept by earlier runs first, then those of this recipe
-    facts.npy          one record a row, see facts_type
-    texts.bin ids.bin  UTF-8, end to end
-    keys.npy           (B + 1, n) KEYED: the rows that take part, by digest and by each band's key, in ranges of keys
-    ranges.npy         (B + 1, ranges + 1): where in each line of keys.npy a range begins
-    struck.parquet     rows that an exam contains: place in the shard, drop_detail
-starts.npy             the number of each shard's first row, through all shards
+Of every file, what a task needs is read and no more.
+
+    shape.npy              bands, bins, ranges of keys
+    starts.npy             the number of each shard's first row, through all shards
+    rows-00000/            one shard: those kept by earlier runs first, then those of this recipe
+        facts.bin          one record a row, see facts_type
+        texts.bin ids.bin  UTF-8, end to end
+        keys.bin           for the digest and for each band, KEYED of the rows that take part, range after range
+        ranges.bin         (bands + 1, ranges + 1) int64: where in keys.bin each range begins
+        struck.parquet     rows that an exam contains: place in the shard, drop_detail
 """
 
 import itertools
+import mmap
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +25,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numba import njit, types
 from numpy.typing import NDArray
 
 from pipeline.decontaminate import strike
-from pipeline.letters import Fold, buffers_of
+from pipeline.letters import BYTES, Fold, buffers_of
 from pipeline.minhash import jaccard_of, texts_of
 from pipeline.shards import ContractError, Shard
 
@@ -60,9 +66,7 @@ def lay_out(
     folder: Path,
     pair: Pair,
     places: Mapping[str, int],
-    ranges: int,
-    bands: int,
-    bins: int,
+    shape: tuple[int, int, int],
     exams: Path | None,
     folds: tuple[Fold, ...],
 ) -> None:
@@ -70,6 +74,7 @@ def lay_out(
 
     Args:
         places: source -> place among the sources, from 1; rows of earlier runs have 0.
+        shape: bands, bins, ranges of keys.
         exams: the folder of the exams' index (decontaminate.py).
 
     Raises:
@@ -78,7 +83,8 @@ def lay_out(
     unfinished = folder.with_name("." + folder.name)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
-    table, sketches = pair.rows.read(), pair.sketch.read()
+    bands, bins, ranges = shape
+    table, sketches = _compared(pair.rows), pq.ParquetFile(pair.sketch.path).read()
     if pair.earlier:
         sketches = sketches.filter(pc.is_in(sketches["passage_id"], table["id"].combine_chunks()))
     if not sketches["passage_id"].equals(table["id"]):
@@ -93,7 +99,7 @@ def lay_out(
     facts["sketch"] = _fixed(sketches["sketch"], "u1", bins)
     facts["text_start"], facts["text_bytes"] = _write_strings(unfinished / "texts.bin", texts)
     facts["id_start"], facts["id_bytes"] = _write_strings(unfinished / "ids.bin", table["id"])
-    np.save(unfinished / "facts.npy", facts)
+    facts.tofile(unfinished / "facts.bin")
     struck = strike(texts, exams, folds) if exams and not pair.earlier else {}
     pq.write_table(pa.table([list(struck), list(struck.values())], schema=STRUCK), unfinished / "struck.parquet")
     taking_part = np.setdiff1d(np.arange(table.num_rows), np.array(list(struck), np.int64))
@@ -122,15 +128,15 @@ def _write_strings(path: Path, strings: pa.ChunkedArray) -> tuple[NDArray[np.int
 
 
 def _write_keys(folder: Path, keys_NB: NDArray[np.uint64], rows: NDArray[np.int64], ranges: int) -> None:
-    keyed = np.zeros((keys_NB.shape[1], len(rows)), KEYED)
-    starts = np.zeros((keys_NB.shape[1], ranges + 1), np.int64)
-    for band, keys in enumerate(keys_NB.T):
-        range_of = ((keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.uint16)
-        order = np.argsort(range_of, kind="stable")
-        keyed["key"][band], keyed["row"][band] = keys[order], rows[order]
-        starts[band] = np.searchsorted(range_of[order], np.arange(ranges + 1))
-    np.save(folder / "keys.npy", keyed)
-    np.save(folder / "ranges.npy", starts)
+    keyed, starts = np.zeros(len(rows), KEYED), np.zeros((keys_NB.shape[1], ranges + 1), np.int64)
+    with (folder / "keys.bin").open("wb") as file:
+        for band, keys in enumerate(keys_NB.T):
+            range_of = ((keys >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.uint16)
+            order = np.argsort(range_of, kind="stable") if ranges > 1 else np.arange(len(rows))
+            keyed["key"], keyed["row"] = keys[order], rows[order]
+            starts[band] = np.searchsorted(range_of[order], np.arange(ranges + 1)) + band * len(rows)
+            keyed.tofile(file)
+    starts.tofile(folder / "ranges.bin")
 
 
 class LaidOut:
@@ -140,6 +146,7 @@ class LaidOut:
         self.scratch = scratch
         self.starts: NDArray[np.int64] = np.load(scratch / "starts.npy")
         self.num_rows = int(self.starts[-1])
+        self.bands, self.bins, self.ranges = np.load(scratch / "shape.npy").tolist()
 
     def folder(self, shard: int) -> Path:
         """Name the folder of a shard."""
@@ -148,20 +155,21 @@ class LaidOut:
     def keyed(self, band: int, range_index: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Return the keys of a band in a range of keys, and the rows that have them."""
         keys, rows = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
+        place = band * (self.ranges + 1) + range_index
         for shard, start in enumerate(self.starts[:-1]):
-            folder = self.folder(shard)
-            begin, end = np.load(folder / "ranges.npy", mmap_mode="r")[band, range_index : range_index + 2]
-            part = np.load(folder / "keys.npy", mmap_mode="r")[band, begin:end]
-            keys.append(np.array(part["key"]))
+            begin, end = _read(self.folder(shard) / "ranges.bin", np.dtype(np.int64), place, place + 2).tolist()
+            part = _read(self.folder(shard) / "keys.bin", KEYED, begin, end)
+            keys.append(part["key"])
             rows.append(part["row"].astype(np.int64) + start)
         return np.concatenate(keys), np.concatenate(rows)
 
     def facts(self, rows: NDArray[np.int64], field: str) -> NDArray[Any]:
         """Return one field of the facts of M rows, given in ascending order: only their pages are read."""
-        found = []
+        kind = facts_type(self.bins)
+        found = [np.zeros(0, kind)[field]]
         for shard, local in self._by_shard(rows):
-            found.append(np.load(self.folder(shard) / "facts.npy", mmap_mode="r")[field][local])
-        return np.concatenate(found) if found else np.zeros(0, np.int64)
+            found.append(_mapped(self.folder(shard) / "facts.bin", kind)[field][local])
+        return np.concatenate(found)
 
     def struck(self, shard: int) -> NDArray[np.int64]:
         """Return the rows of a shard that an exam contains."""
@@ -204,15 +212,9 @@ class LaidOut:
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         data, place = np.empty(offsets[-1], np.uint8), 0
         for shard, local in self._by_shard(rows):
-            path = self.folder(shard) / f"{name}s.bin"
-            if not path.stat().st_size:
-                place += len(local)
-                continue
-            strings = np.asarray(np.memmap(path, np.uint8, "r"))
-            for begin in np.load(self.folder(shard) / "facts.npy", mmap_mode="r")[f"{name}_start"][local].tolist():
-                size = offsets[place + 1] - offsets[place]
-                data[offsets[place] : offsets[place + 1]] = strings[begin : begin + size]
-                place += 1
+            starts = _mapped(self.folder(shard) / "facts.bin", facts_type(self.bins))[f"{name}_start"][local]
+            _copy(_mapped(self.folder(shard) / f"{name}s.bin", np.dtype(np.uint8)), starts, offsets[place:], data)
+            place += len(local)
         return data, offsets
 
     def _by_shard(self, rows: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
@@ -222,6 +224,33 @@ class LaidOut:
             for shard, (begin, end) in enumerate(itertools.pairwise(cuts))
             if end > begin
         ]
+
+
+def _compared(rows: Shard) -> pa.Table:
+    file = pq.ParquetFile(rows.path)
+    return file.read(["id", "source", "text" if "text" in file.schema_arrow.names else "messages"])
+
+
+def _mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
+    """Map a file of records; only what is looked at is read, and nothing stays once the array is gone."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return np.zeros(0, kind)
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), kind)
+
+
+def _read(path: Path, kind: np.dtype[Any], begin: int, end: int) -> NDArray[Any]:
+    """Read records `begin` to `end` of a file."""
+    with path.open("rb") as file:
+        return np.frombuffer(os.pread(file.fileno(), (end - begin) * kind.itemsize, begin * kind.itemsize), kind)
+
+
+@njit(types.void(BYTES, types.int64[::1], types.int64[::1], types.uint8[::1]), nogil=True, cache=True)
+def _copy(strings, starts, offsets, data):  # type: ignore[no-untyped-def]
+    """Copy each string to its place between two offsets."""
+    for place in range(len(starts)):
+        for byte in range(offsets[place + 1] - offsets[place]):
+            data[offsets[place] + byte] = strings[starts[place] + byte]
 
 
 def save(path: Path, array: NDArray[Any]) -> None:
@@ -235,6 +264,6 @@ def laid_out_places(shards: Sequence[Shard]) -> dict[str, int]:
     """Return the place of each source, from 1 in the order in which the shards bring them up."""
     places: dict[str, int] = {}
     for shard in shards:
-        for source in pc.unique(shard.read(["source"])["source"]).to_pylist():
+        for source in pc.unique(pq.ParquetFile(shard.path).read(["source"])["source"]).to_pylist():
             places.setdefault(source, len(places) + 1)
     return places
