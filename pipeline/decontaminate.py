@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import openpyxl
@@ -27,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numba import njit, types
 from numpy.typing import NDArray
+from openpyxl.utils.exceptions import InvalidFileException
 
 from pipeline.letters import BYTES, OFFSETS, TABLE, Fold, buffers_of, fold_text, letters_of, read_letters
 from pipeline.minhash import jaccard_of, shingle
@@ -66,7 +68,7 @@ def read_exam(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """
     try:
         rows = list(_rows_of(path))
-    except (ValueError, OSError, KeyError, pa.ArrowException) as error:
+    except (ValueError, OSError, KeyError, csv.Error, BadZipFile, InvalidFileException, pa.ArrowException) as error:
         raise RecipeError(f"[dedup] exams: {path}: not readable: {' '.join(str(error).split())[:200]}") from None
     if not rows:
         raise RecipeError(f"[dedup] exams: {path}: got no item, expected a table of questions")

@@ -52,7 +52,7 @@ class DedupConfig(Config):
     against: tuple[str, ...] = Field(default=(), description="recipes whose finished rows are kept before any of these")
     exams: tuple[str, ...] = Field(default=(), description="files of exam items; rows that show one are dropped")
     min_contained: float = Field(
-        default=0.8, ge=0.5, le=1, description="share of an item's n-grams in a row, or of a row's in an item"
+        default=0.6, ge=0.5, le=1, description="share of an item's n-grams in a row, or of a row's in an item"
     )
 
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasketch import MinHash, MinHashLSH
+from opencc import OpenCC
 
 from pipeline import dedup
 from pipeline.dedup import DedupConfig, dedup_rows
@@ -241,3 +242,87 @@ def test_a_sketch_of_other_rows_is_refused(tmp_path):
     inputs = inputs_of(tmp_path, [ROWS[:3], ROWS[3:6]])
     with pytest.raises(ContractError, match=r"sketch-1.parquet: got other passage_ids"):
         list(dedup_rows({"rows": inputs["rows"], "sketch": inputs["sketch"][::-1]}, DedupConfig(), tmp_path, {}))
+
+
+def earlier_of(folder: Path, rows: list[tuple[str, str, str]]) -> dict[str, list[Shard]]:
+    """What an earlier run kept, and its sketches of all its rows."""
+    inputs = inputs_of(folder, [rows[: len(rows) // 2], rows[len(rows) // 2 :]])
+    (folder / "scratch").mkdir()
+    tables = list(dedup_rows(inputs, DedupConfig(), folder / "scratch", {}))
+    kept = [
+        table.filter(table["drop_reason"].is_null()).drop_columns(["drop_reason", "drop_detail"]) for table in tables
+    ]
+    shards = [write(folder, f"kept-{index}.parquet", table) for index, table in enumerate(kept)]
+    return {"kept": shards, "kept_sketch": inputs["sketch"]}
+
+
+def test_new_rows_give_way_to_what_an_earlier_run_kept(tmp_path):
+    old, new = ROWS[:100], [(source, f"new/{id}", text) for source, id, text in ROWS[50:]]
+    earlier = earlier_of(tmp_path / "old", old)
+    kept = {id: text for shard in earlier["kept"] for id, text in zip(*shard.read(["id", "text"]).to_pydict().values())}  # noqa: B905
+    assert len(kept) < len(old)
+    inputs = {**inputs_of(tmp_path / "new", [new[:40], new[40:]]), **earlier}
+    (tmp_path / "scratch").mkdir()
+    found = outcome(list(dedup_rows(inputs, DedupConfig(), tmp_path / "scratch", {})))
+    assert set(found) == {id for _, id, _ in new}
+    details = [detail for _, detail in found.values() if detail]
+    assert any(detail.removeprefix("kept ").split(", ")[0] in kept for detail in details)
+    together = [("old", id, text) for id, text in kept.items()] + new
+    pairs = true_pairs(together, 0.8)
+    for (left, right), _ in pairs.items():
+        if left in kept and right in found:
+            assert found[right][0] in ("exact_duplicate", "near_duplicate")
+            assert found[right][1].removeprefix("kept ").split(", ")[0] in kept
+
+
+def test_rows_kept_before_are_never_compared_with_each_other(tmp_path):
+    text = "".join(random.Random(5).choices(ZH, k=200))
+    near = text[:-1] + "药"
+    tables = [passages([("s", "s/1", text), ("s", "s/2", near)])]  # an earlier run with a stricter threshold kept both
+    sketches = [sketch_rows(table, SketchConfig()).drop_columns(["drop_reason", "drop_detail"]) for table in tables]
+    earlier = {
+        "kept": [write(tmp_path, "kept.parquet", tables[0])],
+        "kept_sketch": [write(tmp_path, "kept-sketch.parquet", sketches[0])],
+    }
+    for number, (own, expected) in enumerate([(text, "kept s/1, jaccard 1.00"), (FAR, None)]):
+        inputs = {**inputs_of(tmp_path / str(number), [[("a", "a/1", own)]]), **earlier}
+        (tmp_path / str(number) / "scratch").mkdir()
+        assert (
+            outcome(list(dedup_rows(inputs, DedupConfig(), tmp_path / str(number) / "scratch", {})))["a/1"][1]
+            == expected
+        )
+
+
+FAR = "".join(random.Random(6).choices(ZH, k=200))
+
+
+def test_a_row_that_an_exam_holds_is_dropped_before_duplicates_are_sought(tmp_path):
+    (tmp_path / "exam.jsonl").write_text(f'{{"id": "q1", "question": "{FAR}"}}', encoding="utf-8")
+    rows = [("a", "a/1", FAR), ("a", "a/2", FAR + "。"), ("b", "b/1", ROWS[0][2])]
+    (tmp_path / "scratch").mkdir()
+    files = {"exams": [tmp_path / "exam.jsonl"]}
+    found = outcome(list(dedup_rows(inputs_of(tmp_path, [rows]), DedupConfig(), tmp_path / "scratch", files)))
+    assert found["a/1"] == found["a/2"] == ("contaminated", "exam.jsonl:q1, item in row 1.00")
+    assert found["b/1"] == (None, None)
+
+
+def test_a_corpus_of_one_text_keeps_one_row(tmp_path):
+    rows = [("s", f"s/{number:04d}", FAR) for number in range(3000)]
+    found = outcome(run(tmp_path, [rows[:1500], rows[1500:]]))
+    assert [id for id, (reason, _) in found.items() if reason is None] == ["s/0000"]
+
+
+def test_texts_of_a_megabyte_are_compared(tmp_path):
+    text = "".join(random.Random(8).choices(ZH, k=350_000))
+    long = [("s", "s/1", text), ("s", "s/2", text[: len(text) // 2] + "新" + text[len(text) // 2 :]), ("s", "s/3", FAR)]
+    found = outcome(run(tmp_path, [long]))
+    assert [id for id, (reason, _) in found.items() if reason] == ["s/1"]
+
+
+def test_copies_in_traditional_full_width_or_upper_case_are_duplicates(tmp_path):
+    text = "Gout 痛风患者应当多饮水，避免饮酒，定期复查尿酸与肾功能，急性发作时卧床休息并抬高患肢。" * 3
+    wide = "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
+    copies = [OpenCC("s2t").convert(text), wide, text.upper()]
+    assert all(copy != text for copy in copies)
+    rows = [("a", "a/0", text), *(("b", f"b/{number}", copy) for number, copy in enumerate(copies))]
+    assert [reason for reason, _ in outcome(run(tmp_path, [rows])).values()] == [None] + ["exact_duplicate"] * 3
