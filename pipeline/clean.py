@@ -134,7 +134,7 @@ def clean_column(texts: pa.Array, langs: Sequence[str], config: CleanConfig) -> 
     found = np.asarray(pc.match_substring_regex(texts, _trigger(config)))
 
     def without(given: list[str]) -> list[str]:
-        left, shares[found] = _without_debris(given, config)
+        left, shares[found] = without_debris(given, config)
         return left
 
     texts = _rewritten(texts, found, without)
@@ -221,7 +221,7 @@ def _trigger(config: CleanConfig) -> str:
     return "(?im)" + either([*patterns, _MARK, "https?://|www[.]", _ENTRY])
 
 
-def _without_debris(texts: list[str], config: CleanConfig) -> tuple[list[str], NDArray[np.float64]]:
+def without_debris(texts: list[str], config: CleanConfig) -> tuple[list[str], NDArray[np.float64]]:
     """Take out of M texts until there is nothing more; (M, 3) shares as in Cleaned."""
     left, shares = list(texts), np.zeros((len(texts), 3))
     unsettled = list(range(len(texts)))

@@ -36,8 +36,8 @@ _LETTERED = re.compile(  # what a single letter names, so that it is no initial
     re.IGNORECASE,
 )
 _ABBREVIATED = """
-    dr drs mr mrs ms prof st jr sr vs viz cf al fig figs tab eq eqs ref refs no nos vol vols pp p ch sec ed eds approx ca
-    e.g i.e a.m p.m u.s u.k u.n ph.d m.d b.i.d t.i.d q.d q.i.d i.v i.m s.c p.o dept univ inc ltd co corp
+    dr drs mr mrs ms prof st jr sr vs viz cf al fig figs tab eq eqs ref refs no nos vol vols pp p ch sec ed eds
+    approx ca e.g i.e a.m p.m u.s u.k u.n ph.d m.d b.i.d t.i.d q.d q.i.d i.v i.m s.c p.o dept univ inc ltd co corp
     jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun min max est gen col lt sgt rev hon
     temp spp sp subsp var syn cv art arts med surg hosp resp wt ht dx rx tx hx
 """

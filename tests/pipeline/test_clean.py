@@ -1,11 +1,14 @@
 import unicodedata
 
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline.clean import CleanConfig, clean_rows, clean_text
 from pipeline.quality import REASONS
+from pipeline.records import EXAMPLE, marked_schema, text_hash
 from tests.pipeline.tables_of import passages
 
 CONFIG = CleanConfig()
@@ -100,3 +103,92 @@ def test_prose_that_cites_is_no_bibliography() -> None:
         "Stock et al. (Eur Respir J 25:47-53, 2005) estimated it."
     )
     assert clean_rows(passages(text, lang="en"), CONFIG)["drop_reason"].to_pylist() == [None]
+
+
+@settings(deadline=None)
+@given(
+    lines=st.lists(
+        st.sampled_from(
+            [
+                "高血压[1]要治[[2]3]。",
+                "扫码领取",
+                "点击这里。多饮水。",
+                "广告：新品",
+                "https://a.org/x",
+                "见 (http://b.org)。",
+                "[1] 张三. 痛风[J]. 2019, 3: 1.",
+                "参考文献",
+                "首页 | 登录",
+                "锛屽彂鐑銆",
+                "Ã©tÃ©",
+                "Call now. Rest.",
+                "95% CI [1, 3]",
+                "",
+                "\u200b e\u0301",
+            ]
+        ),
+        max_size=6,
+    ),
+    joint=st.sampled_from(["\n", "", " ", "\n\n\n", "\r\n", "\u3000"]),
+    lang=st.sampled_from(["zh-Hans", "zh-Hant", "en"]),
+    simplify=st.booleans(),
+)
+def test_cleaning_what_is_clean_changes_nothing(lines: list[str], joint: str, lang: str, simplify: bool) -> None:
+    config = CleanConfig(simplify=simplify)
+    cleaned = clean_text(joint.join(lines), lang, config)
+    assert clean_text(cleaned, "zh-Hans" if simplify and lang == "zh-Hant" else lang, config) == cleaned
+
+
+def dialogue(*messages: tuple[str, str], lang: str = "zh-Hans") -> dict[str, object]:
+    turns = [{"role": role, "content": content, "loss": role == "assistant"} for role, content in messages]
+    lists: dict[str, list[object]] = {"support": [], "checks": [], "made_by": []}
+    common = {"source": "talks", "kind": "sft", "lang": lang, "style": "pairs", "split": ""}
+    return {"id": f"talks/{text_hash(str(messages))}", "messages": turns, **common, **lists}
+
+
+def test_messages_of_pairs_are_cleaned_and_an_emptied_one_drops_its_pair() -> None:
+    rows = [
+        dialogue(("user", "头痛怎么办？\u200b"), ("assistant", "多休息[1]。加微信领取优惠券。必要时就医。")),
+        dialogue(("user", "有药吗？"), ("assistant", "扫码下单，包邮到家。")),
+        dialogue(("system", ""), ("user", "是吗？"), ("assistant", "是。")),
+        dialogue(("user", "什么是□□？"), ("assistant", "一种药。")),
+    ]
+    table = clean_rows(pa.Table.from_pylist(rows, schema=EXAMPLE), CONFIG)
+    assert table.schema.equals(marked_schema(EXAMPLE))
+    contents = [[message["content"] for message in row] for row in table["messages"].to_pylist()]
+    assert contents[0] == ["头痛怎么办？", "多休息。必要时就医。"]
+    assert contents[2] == ["", "是吗？", "是。"]
+    assert table["drop_reason"].to_pylist() == [None, "advertisement", None, "missing_glyphs"]
+
+
+def test_a_table_without_rows_is_cleaned() -> None:
+    assert clean_rows(passages(), CONFIG).num_rows == clean_rows(EXAMPLE.empty_table(), CONFIG).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("鐨勬槸鐨勬槸锛屾偅鑰呭彂鐑銆", "的是的是，患者发"),
+        ("Les patients ÃĘgÃ©s prÃ©sentent de la fiÃ¨vre.", "présentent de la fièvre."),
+    ],
+)
+def test_mojibake_is_repaired_on_suspects(text: str, cleaned: str) -> None:
+    assert cleaned in clean_text(text, "zh-Hans", CONFIG)
+
+
+@pytest.mark.parametrize(
+    "text", ["OR 1.8, 95% CI [1, 3] in adults.", "住院天数中位数为[7]天，范围[3-9]天。", "见图[A]。"]
+)
+def test_intervals_are_no_reference_marks(text: str) -> None:
+    assert clean_text(text, "en", CONFIG) == text
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match="expected a pattern of RE2"):
+        CleanConfig(advertisement_lines=("(?=no lookahead)",))
+
+
+def test_a_recipe_s_own_patterns_take_the_place_of_ours() -> None:
+    config = CleanConfig(advertisement_lines=(), advertisement_sentences=("抽奖",), boilerplate_lines=("^推荐阅读",))
+    text = "推荐阅读：十种食物\n参加抽奖。多饮水。扫码下单。\n首页"
+    assert clean_text(text, "zh-Hans", config) == "多饮水。扫码下单。\n首页"
