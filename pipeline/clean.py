@@ -2,7 +2,7 @@
 
 Reads Passage or Example, writes the same; ids stay, as they name what stood in the source. `clean_text` looks at a
 text, its language and the settings alone, so that cleaning `document.text[start:end]` again gives the passage's text;
-cleaning what is clean changes nothing.
+cleaning what is clean changes nothing. Personal data goes last, and out of dropped rows, titles and headings as well.
 
 A column is searched whole, by RE2 and the kernels of characters.py; texts in which nothing is found go on as they
 are, and only the others are taken apart line by line. Rules that drop a text are quality.py's.
@@ -21,6 +21,7 @@ from pydantic import Field
 
 from pipeline.characters import untidy
 from pipeline.patterns import Pattern, either, found_in
+from pipeline.privacy import Masked, PrivacyConfig, mask_column, of_rows, too_personal
 from pipeline.quality import QualityConfig, judge
 from pipeline.readers.mojibake import repair
 from pipeline.records import mark
@@ -28,7 +29,7 @@ from pipeline.sentences import split_sentences
 from pipeline.simplify import simplified
 
 
-class CleanConfig(QualityConfig):
+class CleanConfig(QualityConfig, PrivacyConfig):
     """What is taken out of a text, and how much of what is left must be text. Patterns are RE2's; case is ignored."""
 
     advertisement_lines: tuple[Pattern, ...] = Field(
@@ -102,12 +103,15 @@ _IS_ENTRY = re.compile(r"^(?:[\[［]\d{1,3}[\]］]|\d{1,3}[.．、)）\s])|\[(?:
 
 
 class Cleaned(NamedTuple):
-    """N cleaned texts; (N,) shares of advertisement and of bibliography before, and of bibliography that is left."""
+    """N cleaned texts; (N,) shares of advertisement and of bibliography before, and of bibliography that is left; and
+    what they had of personal data.
+    """
 
     texts: pa.Array
     advertised: NDArray[np.float64]
     referenced: NDArray[np.float64]
     listed: NDArray[np.float64]
+    personal: Masked
 
 
 def clean_rows(rows: pa.Table, config: CleanConfig) -> pa.Table:
@@ -138,18 +142,31 @@ def clean_column(texts: pa.Array, langs: Sequence[str], config: CleanConfig) -> 
         return left
 
     texts = _rewritten(texts, found, without)
-    return Cleaned(texts, *shares.T)
+    masked = mask_column(texts, langs, config)
+    return Cleaned(masked.texts, shares[:, 0], shares[:, 1], shares[:, 2], masked)
 
 
 def _clean_passages(passages: pa.Table, config: CleanConfig) -> pa.Table:
     langs = passages["lang"].to_pylist()
     cleaned = clean_column(_whole(passages["text"]), langs, config)
-    rules, details = judge(*cleaned[:1], langs, *cleaned[1:], config)
+    personal, items = too_personal(cleaned.personal, config)
+    rules, details = judge(cleaned.texts, langs, cleaned.advertised, cleaned.referenced, cleaned.listed, config)
     rows = _relabelled(_with_column(passages, "text", cleaned.texts), config)
-    return mark(rows, {reason: pa.array(broken) for reason, broken in rules.items()}, details)
+    rows = _with_column(rows, "title", mask_column(_whole(rows["title"]), langs, config).texts)
+    rows = _with_column(rows, "headings", _masked_headings(_whole(rows["headings"]), langs, config))
+    chosen = {reason: pa.array(broken) for reason, broken in ({"personal_data": personal} | rules).items()}
+    return mark(rows, chosen, {"personal_data": items} | details)
 
 
-OF_EXAMPLES = ("advertisement", "placeholder", "missing_glyphs", "repetitive")  # rules that a dialogue must pass
+def _masked_headings(headings: pa.ListArray, langs: Sequence[str], config: CleanConfig) -> pa.ListArray:
+    of_row = [langs[row] for row in pc.list_parent_indices(headings).to_pylist()]
+    masked = mask_column(pc.list_flatten(headings), of_row, config).texts
+    ends = np.cumsum(np.asarray(pc.list_value_length(headings)))
+    return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]), pa.int32()), masked, type=headings.type)
+
+
+# rules that a dialogue must pass
+OF_EXAMPLES = ("personal_data", "advertisement", "placeholder", "missing_glyphs", "repetitive")
 
 
 def _clean_examples(examples: pa.Table, config: CleanConfig) -> pa.Table:
@@ -171,6 +188,8 @@ def _clean_examples(examples: pa.Table, config: CleanConfig) -> pa.Table:
     lost_N = np.bincount(row_M, weights=emptied_M, minlength=len(langs))
     advertised_N = np.where(lost_N > 0, 1.0, 0.0)
     rules, details = judge(joined, langs, advertised_N, np.zeros(len(langs)), np.zeros(len(langs)), config)
+    personal = of_rows(cleaned.personal, row_M, joined)
+    rules["personal_data"], details["personal_data"] = too_personal(personal, config)
     chosen = {reason: pa.array(rules[reason]) for reason in OF_EXAMPLES}
     return mark(rows, chosen, {reason: details[reason] for reason in OF_EXAMPLES})
 

@@ -1,9 +1,9 @@
-"""Find personal data in a text and put neutral marks in its place.
+"""Find personal data in texts, put neutral marks in its place, and tell which texts had too much of it.
 
-Reads and returns texts; clean.py applies it to passages and pairs. What is recognised, and by which rule, stands in
-recognisers.py (numbers, codes, e-mail), person.py (names, dates of birth) and address.py. IP addresses are left: in
-running text they are version and section numbers more often. So are toll-free and 400/800 lines, which are no
-person's, and names of doctors and authors.
+Reads and returns texts; clean.py applies it to passages, with their titles and headings, and to pairs. What is
+recognised, and by which rule, stands in recognisers.py (numbers, codes, e-mail), person.py (names, dates of birth) and
+address.py. IP addresses are left: in running text they are version and section numbers more often. So are toll-free
+and 400/800 lines, which are no person's, and names of doctors and authors.
 
 A text is searched once for the words that any recogniser needs and once for long numbers; most texts have neither.
 """
@@ -12,12 +12,30 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import ahocorasick_rs
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field
 
 from pipeline.address import ADDRESSES
 from pipeline.person import PERSON
+from pipeline.recipe import Config
 from pipeline.recognisers import EMAILS, LABELLED_NUMBERS, LABELLED_WORDS, NUMBERS, Recogniser
+
+
+class PrivacyConfig(Config):
+    """What becomes of personal data, and of texts that are little else."""
+
+    personal_data: Literal["remove", "drop", "keep"] = Field(
+        default="remove", description="a mark in its place; the whole row dropped; left as it is"
+    )
+    max_personal_items: int = Field(default=10, ge=0, description="of remove: a text with more is dropped")
+    max_personal_share: float = Field(default=0.3, ge=0, le=1, description="of remove: share of a text's characters")
+
 
 # Type -> what stands in its place, in Chinese and in English. No recogniser matches a mark.
 MARKS = {
@@ -72,6 +90,50 @@ def mask_personal_data(text: str, lang: str) -> tuple[str, Counter[str], int]:
             last = item.end
         text = "".join([*parts, text[last:]])
     return text, types, chars
+
+
+class Masked(NamedTuple):
+    """N texts with marks, and of each the items by type, the characters that they took, and those of the whole."""
+
+    texts: pa.Array
+    items: list[Counter[str]]
+    taken: NDArray[np.int64]
+    chars: NDArray[np.int64]
+
+
+def mask_column(texts: pa.Array, langs: Sequence[str], config: PrivacyConfig) -> Masked:
+    """Mask N texts, each in its language, unless personal data is to be kept; nulls stay."""
+    items: list[Counter[str]] = [Counter() for _ in langs]
+    taken, masked = np.zeros(len(texts), np.int64), {}
+    for row, text in enumerate(texts.to_pylist() if config.personal_data != "keep" else ()):
+        if text and find_personal_data(text):
+            masked[row], items[row], taken[row] = mask_personal_data(text, langs[row])
+    chars = np.asarray(pc.fill_null(pc.utf8_length(texts), 0), np.int64)
+    if masked:
+        chosen = np.zeros(len(texts), bool)
+        chosen[list(masked)] = True
+        texts = pc.replace_with_mask(texts, pa.array(chosen), pa.array(masked.values(), texts.type))
+    return Masked(texts, items, taken, chars)
+
+
+def of_rows(masked: Masked, row_M: NDArray[np.int64], texts: pa.Array) -> Masked:
+    """Add up what M messages had for the N rows that they belong to, whose texts are given."""
+    items: list[Counter[str]] = [Counter() for _ in range(len(texts))]
+    for row, of_message in zip(row_M, masked.items, strict=True):
+        items[row] += of_message
+    taken, chars = np.zeros((2, len(texts)), np.int64)
+    np.add.at(taken, row_M, masked.taken)
+    np.add.at(chars, row_M, masked.chars)
+    return Masked(texts, items, taken, chars)
+
+
+def too_personal(masked: Masked, config: PrivacyConfig) -> tuple[NDArray[np.bool_], list[str | None]]:
+    """Tell which of N texts are dropped as `personal_data`, and by how many items of which types; never which ones."""
+    counts = np.array([sum(found.values()) for found in masked.items], np.int64)
+    over = (counts > config.max_personal_items) | (masked.taken > config.max_personal_share * masked.chars)
+    broken = (counts > 0) & (over | (config.personal_data == "drop"))
+    details = [", ".join(f"{count} {type}" for type, count in sorted(found.items())) or None for found in masked.items]
+    return broken, details
 
 
 def mark_of(type: str, lang: str) -> str:

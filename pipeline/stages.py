@@ -94,7 +94,7 @@ STAGES = (
         parent="document_id",
         version=2,
     ),
-    Stage("clean", clean_rows, CleanConfig, PASSAGE, BOTH, version=2),
+    Stage("clean", clean_rows, CleanConfig, PASSAGE, BOTH, version=3),
     Stage("select", select_passages, SelectConfig, PASSAGE, {TEXT: PASSAGE}, files=("lexicons",)),
     Stage("sketch", sketch_rows, SketchConfig, PASSAGE, {TEXT: SKETCH, PAIRS: SKETCH}, version=2),
     Stage(

@@ -1,12 +1,18 @@
 import time
 from itertools import pairwise
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.clean import CleanConfig, clean_rows, clean_text
 from pipeline.privacy import MARKS, find_personal_data, mark_of, mask_personal_data
 from pipeline.recognisers import is_nhs_number, is_resident_number, passes_luhn
+from pipeline.records import EXAMPLE
+from pipeline.shards import DROPPED, write_part
+from tests.pipeline.tables_of import passages
 from tests.planted import TEMPLATES, Planted, planted
 
 ITEMS = {type: planted(type) for type in TEMPLATES}
@@ -148,3 +154,80 @@ def test_time_grows_with_the_length_of_a_hostile_text(piece):
 
     # 8 times the text; a quadratic search takes 64 times as long
     assert seconds(32_000) < 24 * max(0.002, seconds(4_000))
+
+
+LETTER = (
+    "尊敬的王建国先生：您好。您的检查结果已经出来，血压和血糖都高于正常范围，请您坚持限盐饮食，按时服用降压药物。"
+    "复查时请带上病历，如果出现头晕、胸闷，请致电13800138000，或者到门诊来就诊，由医生调整用药的剂量。"
+)
+HIDDEN = LETTER.replace("王建国", "[姓名]").replace("13800138000", "[电话]")
+SECRETS = ("王建国", "13800138000")
+
+
+def cleaned(config: CleanConfig, text: str = LETTER) -> dict:
+    table = passages(text)
+    for name, value in (
+        ("title", pa.array(["患者王建国，男，56岁"])),
+        (
+            "headings",
+            pa.array(
+                [
+                    ["联系电话13800138000"],
+                ]
+            ),
+        ),
+    ):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(name), value.cast(table.schema.field(name).type))
+    return clean_rows(table, config).to_pylist()[0]
+
+
+def test_clean_masks_text_title_and_headings_and_says_nothing_where_little_was_found():
+    row = cleaned(CleanConfig())
+    assert (row["text"], row["title"], row["headings"]) == (HIDDEN, "患者[姓名]，男，56岁", ["联系电话[电话]"])
+    assert row["drop_reason"] is None
+    assert clean_text(LETTER, "zh-Hans", CleanConfig()) == HIDDEN
+    assert clean_text(HIDDEN, "zh-Hans", CleanConfig()) == HIDDEN
+
+
+@pytest.mark.parametrize(
+    "config", [{"personal_data": "drop"}, {"max_personal_items": 1}, {"max_personal_share": 0.05}], ids=str
+)
+def test_a_text_with_too_much_is_dropped_with_types_and_counts_and_without_the_data(config, tmp_path):
+    row = cleaned(CleanConfig(**config))
+    assert (row["drop_reason"], row["drop_detail"]) == ("personal_data", "1 name, 1 phone")
+    assert not [secret for secret in SECRETS if secret in str(row)]
+
+
+def test_dropped_rows_of_any_reason_keep_no_personal_data_on_disk(tmp_path):
+    table = clean_rows(
+        passages(LETTER, LETTER + "□" * 20, "患者王建国，男，头晕三天来诊。"), CleanConfig(max_personal_items=1)
+    )
+    assert table["drop_reason"].to_pylist() == ["personal_data", "personal_data", "too_short"]
+    record = pa.schema([field for field in table.schema if not field.name.startswith("drop_")])
+    write_part(tmp_path, 0, table, record, rows_in=3)
+    dropped = tmp_path / "dropped-00000.parquet"
+    rows = pq.read_table(dropped).to_pylist()
+    assert [row["row"] is not None for row in rows] == [True] * 3
+    assert set(rows[0]) == set(DROPPED.names)
+    assert not [secret for secret in SECRETS for row in rows if secret in str(row)]
+
+
+def test_personal_data_is_kept_where_the_recipe_says_so():
+    row = cleaned(CleanConfig(personal_data="keep"))
+    assert (row["text"], row["title"], row["drop_reason"]) == (LETTER, "患者王建国，男，56岁", None)
+
+
+def test_messages_of_all_roles_are_masked_and_counted_together():
+    contents = {"system": "患者姓名：王建国。", "user": "我叫王建国，电话13800138000，最近头晕。", "assistant": LETTER}
+    messages = [{"role": role, "content": content, "loss": role == "assistant"} for role, content in contents.items()]
+    row = {field.name: "x" for field in EXAMPLE} | {"messages": messages, "support": [], "checks": [], "made_by": []}
+    examples = pa.Table.from_pylist([row | {"lang": "zh-Hans"}], schema=EXAMPLE)
+    after = clean_rows(examples, CleanConfig()).to_pylist()[0]
+    assert [message["content"] for message in after["messages"]] == [
+        "患者姓名：[姓名]。",
+        "我叫[姓名]，电话[电话]，最近头晕。",
+        HIDDEN,
+    ]
+    assert after["drop_reason"] is None
+    assert clean_rows(examples, CleanConfig(max_personal_items=4))["drop_detail"].to_pylist() == ["3 name, 2 phone"]
