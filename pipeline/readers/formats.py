@@ -16,6 +16,7 @@ from pipeline.readers.items import Item, Refused
 from pipeline.readers.markdown import read_markdown
 from pipeline.readers.pdf import read_pdf
 from pipeline.readers.rst import read_rst
+from pipeline.readers.scans import read_scan, scan_format
 from pipeline.readers.tables import FORMATS
 from pipeline.readers.text import read_text
 from pipeline.readers.xml import read_xml
@@ -29,6 +30,8 @@ READERS: Mapping[str, Callable[[bytes], Iterator[Item]]] = {
     "epub": read_epub,
     "docx": read_docx,
     "pdf": read_pdf,
+    "mineru": read_scan,
+    "paddleocr": read_scan,
 }
 WARC = "warc"
 SUFFIXES: Mapping[str, str] = {
@@ -83,6 +86,8 @@ def format_of(called: str, head: bytes, told: str | None) -> str:
         return certain
     if _XML.match(head) and suffix in (None, "text"):
         return "xml"
+    if suffix in ("json", "jsonl") and (scan := scan_format(called, head[:_SAMPLE])):
+        return scan
     if suffix in ("json", "jsonl"):
         return _lines_or_whole(head, suffix)
     if suffix is not None and (suffix not in _BINARY or not _reads_as_text(head)):
