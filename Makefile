@@ -5,7 +5,7 @@ VENV := .venv
 ONESTAGE := $(VENV)/bin/onestage
 ACCELERATOR := $(if $(shell command -v nvidia-smi),,DS_ACCELERATOR=cpu)
 
-.PHONY: help unify train test pipeline sampling cards serve check clean
+.PHONY: help unify train test pipeline sampling cards serve bench check clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,6 +34,10 @@ cards: $(VENV)/ready ## render the data card again, also while rewriting runs
 serve: $(VENV)/ready ## start the recipe's model server and stay
 	$(ONESTAGE) serve $(RECIPE)
 
+bench: $(VENV)/ready-bench ## speed of every stage of the corpus, and dedup beside its peers
+	$(VENV)/bin/python -m benchmarks.bench_stages
+	$(VENV)/bin/python -m benchmarks.bench_dedup
+
 check: $(VENV)/ready-dev ## formatting, lint, types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -52,4 +56,8 @@ $(VENV)/ready: pyproject.toml
 
 $(VENV)/ready-dev: $(VENV)/ready
 	$(ACCELERATOR) $(VENV)/bin/pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/ready-bench: $(VENV)/ready
+	$(ACCELERATOR) $(VENV)/bin/pip install --quiet --editable '.[bench]'
 	touch $@

@@ -136,7 +136,7 @@ def files_of(output: Path) -> int:
 
 
 def test_ten_kills_of_the_corpus_stages_change_no_byte(tmp_path):
-    tables = "[collect]\nshard_rows = 6\n"
+    tables = "[collect]\nshard_bytes = 6_000\n"
     recipe = write_world(tmp_path / "killed", articles=30, tables=tables)
     output = tmp_path / "killed" / "data"
     context = multiprocessing.get_context("forkserver")
