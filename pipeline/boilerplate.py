@@ -43,6 +43,7 @@ from pipeline.recipe import Config
 from pipeline.records import SPAN, mark
 from pipeline.shards import Shard
 
+ROWS_AT_ONCE = 64  # documents whose lines are held
 LINES_AT_ONCE = 1 << 22  # lines of a range of hashes: 16 bytes each, and as much again while they are sorted
 COLON, WIDE_COLON, HAN = 0x3A, 0xFF1A, 0x2E80
 LABEL_CHARS = 9  # a field's label, colon included
@@ -123,9 +124,13 @@ def _count_lines(shard: Shard, index: int, scratch: Path) -> None:
     path = scratch / f"lines-{index:05d}.npy"
     if path.exists():
         return
-    lines = read_lines(shard.read(["text"])["text"].combine_chunks())
-    own = np.unique(np.stack([lines["hash"], lines["row"].astype(np.uint64)], axis=1), axis=0)
-    hashes, documents = np.unique(own[:, 0], return_counts=True)
+    texts = shard.read(["text"])["text"].combine_chunks()
+    own = [np.zeros(0, np.uint64)]
+    for start in range(0, len(texts), ROWS_AT_ONCE):
+        lines = read_lines(texts.slice(start, ROWS_AT_ONCE))
+        pairs = np.unique(np.stack([lines["hash"], lines["row"].astype(np.uint64)], axis=1), axis=0)
+        own.append(pairs[:, 0])
+    hashes, documents = np.unique(np.concatenate(own), return_counts=True)
     _save(path, np.stack([hashes, documents.astype(np.uint64)], axis=1))
 
 
@@ -155,7 +160,12 @@ def _find_spans(
         return
     frequent_F2 = np.concatenate([np.load(scratch / f"frequent-{number:05d}.npy") for number in range(ranges)])
     rows = shard.read(["text", "sections"])
-    _save(path, boilerplate_spans(rows, frequent_F2, math.ceil(config.everywhere * documents), config))
+    everywhere = math.ceil(config.everywhere * documents)
+    found = [np.zeros((0, 3), np.int64)]
+    for start in range(0, rows.num_rows, ROWS_AT_ONCE):
+        spans_M3 = boilerplate_spans(rows.slice(start, ROWS_AT_ONCE), frequent_F2, everywhere, config)
+        found.append(spans_M3 + np.array([start, 0, 0]))
+    _save(path, np.concatenate(found))
 
 
 def boilerplate_spans(
@@ -190,14 +200,14 @@ def boilerplate_spans(
 
 LINE = np.dtype(
     [
-        ("row", np.int64),
-        ("start", np.int64),
-        ("end", np.int64),
+        ("row", np.int32),
+        ("start", np.int32),
+        ("end", np.int32),
         ("byte", np.int64),
-        ("bytes", np.int64),
-        ("chars", np.int64),
+        ("bytes", np.int32),
+        ("chars", np.int32),
         ("hash", np.uint64),
-        ("letters", np.int64),
+        ("letters", np.int32),
         ("table", np.bool_),
         ("introduces", np.bool_),
         ("field", np.bool_),
@@ -295,8 +305,8 @@ def _mark_edges(rows, chars, frequent, solid, heading, max_edges, marked):  # ty
         first = after
 
 
-def _keys(rows: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    keys: NDArray[np.int64] = rows << 40 | starts
+def _keys(rows: NDArray[Any], starts: NDArray[Any]) -> NDArray[np.int64]:
+    keys: NDArray[np.int64] = rows.astype(np.int64) << 40 | starts
     return keys
 
 

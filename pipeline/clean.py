@@ -102,6 +102,9 @@ _REFERENCE = re.compile(rf"^.{{3,200}}?(?:{_ENTRY}).{{0,200}}$")
 _IS_ENTRY = re.compile(r"^(?:[\[［]\d{1,3}[\]］]|\d{1,3}[.．、)）\s])|\[(?:[JMCDPRNS](?:/OL)?|EB/OL)\]")  # beyond doubt
 
 
+MAX_ROUNDS = 20  # honest texts settle in two or three
+
+
 class Cleaned(NamedTuple):
     """N cleaned texts; (N,) shares of advertisement and of bibliography before, and of bibliography that is left; and
     what they had of personal data.
@@ -241,10 +244,15 @@ def _trigger(config: CleanConfig) -> str:
 
 
 def without_debris(texts: list[str], config: CleanConfig) -> tuple[list[str], NDArray[np.float64]]:
-    """Take out of M texts until there is nothing more; (M, 3) shares as in Cleaned."""
+    """Take out of M texts until there is nothing more; (M, 3) shares as in Cleaned.
+
+    What does not settle in MAX_ROUNDS, such as brackets nested by the hundred, is no text and left empty.
+    """
     left, shares = list(texts), np.zeros((len(texts), 3))
     unsettled = list(range(len(texts)))
-    while unsettled:
+    for _ in range(MAX_ROUNDS):
+        if not unsettled:
+            break
         pieces = _taken_out([left[row] for row in unsettled], config)
         again = []
         for row, (lines, advertised, referenced) in zip(unsettled, pieces, strict=True):
@@ -257,6 +265,8 @@ def without_debris(texts: list[str], config: CleanConfig) -> tuple[list[str], ND
                 left[row] = cleaned
                 again.append(row)
         unsettled = again
+    for row in unsettled:
+        left[row] = ""
     return left, shares
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.boilerplate import BoilerplateConfig, mark_boilerplate, read_lines
 from pipeline.records import DOCUMENT, marked_schema
+from pipeline.segment import SegmentConfig, segment_documents
 from pipeline.shards import Shard
 from tests.pipeline.tables_of import documents
 
@@ -144,3 +145,12 @@ def test_lines_are_those_of_the_text(text: str) -> None:
             expected.append((start, start + len(line)))
         start += len(line) + 1
     assert found == expected
+
+
+def test_segment_leaves_out_what_is_marked_and_accounts_for_it(tmp_path: Path) -> None:
+    rows = documents(*(f"{NOTICE}\n\n{body(n) * 4}\n\n{body(n + 1) * 4}" for n in range(12)))
+    table = marked(tmp_path, rows)
+    passages = segment_documents(table.drop_columns(["drop_reason", "drop_detail"]), SegmentConfig()).to_pylist()
+    dropped = [row["text"] for row in passages if row["drop_reason"] == "boilerplate"]
+    assert dropped == [NOTICE] * 12
+    assert not [row for row in passages if row["drop_reason"] is None and NOTICE in row["text"]]

@@ -192,3 +192,9 @@ def test_a_recipe_s_own_patterns_take_the_place_of_ours() -> None:
     config = CleanConfig(advertisement_lines=(), advertisement_sentences=("抽奖",), boilerplate_lines=("^推荐阅读",))
     text = "推荐阅读：十种食物\n参加抽奖。多饮水。扫码下单。\n首页"
     assert clean_text(text, "zh-Hans", config) == "多饮水。扫码下单。\n首页"
+
+
+@pytest.mark.parametrize("text", ["[1" * 50_000 + "]" * 50_000, "www." * 50_000 + " x", "(" * 99_999, "[1,2]" * 40_000])
+def test_hostile_texts_end_soon_and_stay_clean(text: str) -> None:
+    cleaned = clean_text(text, "en", CONFIG)
+    assert clean_text(cleaned, "en", CONFIG) == cleaned
