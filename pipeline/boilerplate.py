@@ -105,8 +105,25 @@ def mark_boilerplate(
         rows = shard.read()
         path = scratch / f"spans-{index:05d}.npy"
         spans_M3 = np.load(path) if path.exists() else np.zeros((0, 3), np.int64)
+        spans_M3 = _with_known(spans_M3, rows["boilerplate"].combine_chunks())
         place = rows.schema.get_field_index("boilerplate")
         yield mark(rows.set_column(place, rows.schema.field(place), _span_column(spans_M3, rows.num_rows)), {})
+
+
+def _with_known(spans_M3: NDArray[np.int64], known: pa.ListArray) -> NDArray[np.int64]:
+    """Add the spans that a reader marked, such as the licence of a book; spans that touch become one."""
+    flat = pc.list_flatten(known)
+    if not len(flat):
+        return spans_M3
+    columns = [pc.list_parent_indices(known), pc.struct_field(flat, "start"), pc.struct_field(flat, "end")]
+    together = np.concatenate([spans_M3, np.stack([np.asarray(column, np.int64) for column in columns], axis=1)])
+    merged: list[list[int]] = []
+    for row, start, end in sorted(together.tolist()):
+        if merged and merged[-1][0] == row and start <= merged[-1][2]:
+            merged[-1][2] = max(end, merged[-1][2])
+        else:
+            merged.append([row, start, end])
+    return np.array(merged, np.int64)
 
 
 def _span_column(spans_M3: NDArray[np.int64], num_rows: int) -> pa.Array:

@@ -81,6 +81,13 @@ class CleanConfig(QualityConfig, PrivacyConfig):
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
+# Of digitised classics: marks before a heading and a label behind it, of small print, and around a figure's caption.
+_MARKED = r"<(?:目录|篇名)>|\\[xr](?:[^A-Za-z]|$)"
+_MARKS = re.compile(
+    r"^(?P<heading><(?:目录|篇名)>.*?) ?(?:内容|属性)[：:]$|<(?:目录|篇名)> ?|"
+    r"\\r(?![A-Za-z])(?P<caption>[^\\\n]*)\\[^\\\n]*\\r(?![A-Za-z])|\\x(?![A-Za-z])",  # not LaTeX's \xi or \rho
+    re.MULTILINE,
+)
 _LINE_END = re.compile(r"\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _SPACE = re.compile(r"[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _EMPTY_LINES = re.compile(r"\n{3,}")
@@ -135,6 +142,8 @@ def clean_text(text: str, lang: str, config: CleanConfig) -> str:
 def clean_column(texts: pa.Array, langs: Sequence[str], config: CleanConfig) -> Cleaned:
     """Clean N texts, each by itself."""
     texts = _rewritten(texts, untidy(texts), lambda given: [tidied(text) for text in given])
+    marked = np.asarray(pc.match_substring_regex(texts, _MARKED))
+    texts = _rewritten(texts, marked, lambda given: [_unmarked(text) for text in given])
     traditional = np.array([config.simplify and lang == "zh-Hant" for lang in langs], np.bool_)
     texts = _rewritten(texts, traditional, lambda given: [tidied(simplified(text)) for text in given])
     shares = np.zeros((len(texts), 3))
@@ -235,6 +244,12 @@ def _tidied_once(text: str) -> str:
     text = _INVISIBLE.sub("", _LINE_END.sub("\n", repair(text)[0]))
     text = "\n".join(line.strip(" ") for line in _SPACE.sub(" ", text).split("\n"))
     return unicodedata.normalize("NFC", _EMPTY_LINES.sub("\n\n", text).strip("\n"))
+
+
+def _unmarked(text: str) -> str:
+    while (less := tidied(_MARKS.sub(lambda found: found["heading"] or found["caption"] or "", text))) != text:
+        text = less
+    return text
 
 
 def _trigger(config: CleanConfig) -> str:

@@ -83,6 +83,7 @@ STAGES = (
         over="corpus",
         conserves=("rows",),
         spreads=True,
+        version=2,
     ),
     Stage(
         "segment",
@@ -94,7 +95,7 @@ STAGES = (
         parent="document_id",
         version=2,
     ),
-    Stage("clean", clean_rows, CleanConfig, PASSAGE, BOTH, version=3),
+    Stage("clean", clean_rows, CleanConfig, PASSAGE, BOTH, version=4),
     Stage("select", select_passages, SelectConfig, PASSAGE, {TEXT: PASSAGE}, files=("lexicons",)),
     Stage("sketch", sketch_rows, SketchConfig, PASSAGE, {TEXT: SKETCH, PAIRS: SKETCH}, version=2),
     Stage(

@@ -154,3 +154,16 @@ def test_segment_leaves_out_what_is_marked_and_accounts_for_it(tmp_path: Path) -
     dropped = [row["text"] for row in passages if row["drop_reason"] == "boilerplate"]
     assert dropped == [NOTICE] * 12
     assert not [row for row in passages if row["drop_reason"] is None and NOTICE in row["text"]]
+
+
+def test_what_a_reader_marked_stays_marked(tmp_path: Path) -> None:
+    texts = [f"{NOTICE}\n{body(number)}\n{LEGAL}" for number in range(20)]
+    rows = documents(*texts)
+    known = [[{"start": 0, "end": 5}] if number == 3 else [] for number in range(20)]
+    place = rows.schema.get_field_index("boilerplate")
+    field = rows.schema.field(place)
+    rows = rows.set_column(place, field, pa.array(known, field.type))
+    spans = marked(tmp_path, rows, cuts=(2, 9)).column("boilerplate").to_pylist()
+    assert all(spans)
+    off = BoilerplateConfig(min_share=2)
+    assert marked(tmp_path / "off", rows, config=off).column("boilerplate").to_pylist() == known

@@ -198,3 +198,9 @@ def test_a_recipe_s_own_patterns_take_the_place_of_ours() -> None:
 def test_hostile_texts_end_soon_and_stay_clean(text: str) -> None:
     cleaned = clean_text(text, "en", CONFIG)
     assert clean_text(cleaned, "en", CONFIG) == cleaned
+
+
+def test_marks_of_digitised_classics_go_and_formulas_stay() -> None:
+    text = "<目录> <篇名>自序 内容：\n\n古人有三不朽。\n\n\\x又方\\x 治痹。\\r卫分肉图\\pt31a39.bmp\\r\n\n内容：正文。"
+    assert clean_text(text, "lzh", CleanConfig()) == "自序\n\n古人有三不朽。\n\n又方 治痹。卫分肉图\n\n内容：正文。"
+    assert clean_text("$\\xi + \\rho$ 与 \\right", "zh-Hans", CleanConfig()) == "$\\xi + \\rho$ 与 \\right"
