@@ -15,10 +15,11 @@ from typing import cast
 
 from data_cards.cards import render_cards
 from pipeline.clean import CleanConfig, clean_text
+from pipeline.lexicon import advice, make_lexicon
 from pipeline.line import read_line, train_directory
 from pipeline.provenance import explain, trace
 from pipeline.purge import purge_source
-from pipeline.recipe import RecipeError
+from pipeline.recipe import RecipeError, load_recipe
 from pipeline.shards import ContractError, is_complete, link_latest, only_run, read_manifest
 from pipeline.stages import STAGE_NAMES, Line, run_line
 from unify.serve import serve_until_interrupted
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "gc":
             sub.add_argument("--delete", action="store_true", help="remove what is listed")
             sub.add_argument("--purge", metavar="SOURCE", help="list all that holds text of a source, journal included")
+    add("lexicon", _lexicon, "weigh the words of a seed corpus against a background into a lexicon", "RECIPE")
     add("cards", _cards, "render the data card from what is made so far", "RECIPE")
     add("explain", _explain, "lead a pair, passage or document back to its source and licence", "RECIPE", "ID")
     add("trace", _trace, "lead a document forward to its passages, pairs and training rows", "RECIPE", "ID")
@@ -140,6 +142,13 @@ def _gc(options: argparse.Namespace) -> None:
                 shutil.rmtree(directory)
     if unneeded and not options.delete:
         print("nothing was removed; to remove these: onestage gc --delete")
+
+
+def _lexicon(options: argparse.Namespace) -> None:
+    made = make_lexicon(load_recipe(options.recipe, (*STAGE_NAMES, "train", "lexicon")))
+    for lang, (share, number) in made.accuracy.items():
+        print(f"{lang}: {share:.3f} of {number:,} held-out passages told right")
+    print(f"lexicon: {made.path}, {made.num_terms:,} terms; it goes with\n{advice(made)}")
 
 
 def _cards(options: argparse.Namespace) -> None:

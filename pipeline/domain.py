@@ -56,8 +56,9 @@ def relevance(texts: Sequence[str], lexicon: Lexicon) -> NDArray[np.float64]:
 
 
 def least_relevance(langs: Sequence[str], limits: Mapping[str, float]) -> NDArray[np.float64]:
-    """Return the (N,) limits of N languages; "zh" stands for both its scripts, "en" for all others."""
-    return np.array([limits.get(lang, limits.get(lang.split("-")[0], limits["en"])) for lang in langs])
+    """Return the (N,) limits of N languages; "zh" stands for both its scripts, one without has the highest."""
+    highest = max(limits.values(), default=0.0)
+    return np.array([limits.get(lang, limits.get(lang.split("-")[0], highest)) for lang in langs])
 
 
 def lexicon_of(weights: Mapping[str, float]) -> Lexicon:
@@ -79,6 +80,11 @@ def lexicon_of(weights: Mapping[str, float]) -> Lexicon:
 
 @lru_cache(maxsize=4)
 def read_lexicons(paths: tuple[Path, ...]) -> Lexicon:
+    """Make one lexicon of files."""
+    return lexicon_of(read_weights(paths))
+
+
+def read_weights(paths: tuple[Path, ...]) -> dict[str, float]:
     """Read lexicon files: a term a line, `term` (weight 1) or `term<TAB>weight`; lines that begin with # are notes.
 
     A term in several files gets the sum of its weights.
@@ -96,7 +102,7 @@ def read_lexicons(paths: tuple[Path, ...]) -> Lexicon:
                 weights[term.strip()] = weights.get(term.strip(), 0.0) + float(weight or 1)
             except ValueError:
                 raise ValueError(f"{path} line {number}: got weight {weight!r}, expected a number") from None
-    return lexicon_of(weights)
+    return weights
 
 
 def find_terms(folded: "Folded", lexicon: Lexicon) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -28,7 +28,7 @@ class FilterConfig(Config):
         default=(), description="files of terms with weights, which select reads too; none: any domain"
     )
     min_relevance: dict[str, float] = Field(
-        default={"zh": 0.03, "lzh": 0.03, "en": 0.02}, description="of a document, by language as in segment"
+        default={"zh": 0.035, "lzh": 0.035, "en": 0.015}, description="of a document, by language as in segment"
     )
 
 

@@ -47,7 +47,7 @@ def read_line(path: str | Path, through: str = "pack", above: tuple[Path, ...] =
     Raises:
         RecipeError: a mistake in the recipe, a card, or a file that they name.
     """
-    recipe = load_recipe(path, (*STAGE_NAMES, "train"))
+    recipe = load_recipe(path, (*STAGE_NAMES, "train", "lexicon"))
     if through not in STAGE_NAMES:
         raise RecipeError(f"--through: got {through!r}, expected one of {', '.join(STAGE_NAMES)}")
     cards = tuple(load_cards(recipe))

@@ -22,7 +22,7 @@ class SelectConfig(Config):
     languages: tuple[str, ...]
     lexicons: tuple[str, ...]
     min_relevance: dict[str, float] = Field(
-        default={"zh": 0.05, "lzh": 0.03, "en": 0.02}, description="of a passage, by language as in segment"
+        default={"zh": 0.05, "lzh": 0.05, "en": 0.02}, description="of a passage, by language as in segment"
     )
 
 

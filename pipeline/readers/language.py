@@ -41,7 +41,7 @@ di che della per non sono gli dei nel alla si da e ed come dello delle
 os um uma em não com dos das na ao pela pelo são mais foi het een van voor op zijn niet aan met ook er naar
 och att som på av är det inte till med ett og af til ikke jeg har w z się nie jest że
 quod cum ad ex sed aut quae atque vel ac sunt"""
-_ENGLISH, _FOREIGN = frozenset(_ENGLISH_WORDS.split()), frozenset(_FOREIGN_WORDS.split())
+COMMON_ENGLISH, _FOREIGN = frozenset(_ENGLISH_WORDS.split()), frozenset(_FOREIGN_WORDS.split())
 _MIN_ENGLISH = 0.1  # of words, at least four times as many as the commonest words of other languages: beyond doubt
 _LATIN_CODES = "en fr de es it pt nl la sv da no pl cs ro tr id vi"
 
@@ -72,7 +72,7 @@ def detect(text: str) -> str:
     if not kinds[_LATIN] or kinds[_LATIN] < kinds[_FOREIGN_SCRIPT]:
         return "und"
     common = sample.lower().split()
-    english, foreign = (sum(map(known.__contains__, common)) for known in (_ENGLISH, _FOREIGN))
+    english, foreign = (sum(map(known.__contains__, common)) for known in (COMMON_ENGLISH, _FOREIGN))
     if english >= _MIN_ENGLISH * words and english >= 4 * foreign:
         return "en"
     return "en" if _identifier().classify(sample)[0] == "en" else "und"

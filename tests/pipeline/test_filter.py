@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.domain import least_relevance, read_lexicons, relevance
+from pipeline.domain import least_relevance, read_lexicons, read_weights, relevance
 from pipeline.filter import FilterConfig, filter_documents
 from pipeline.readers.language import detect
+from pipeline.select import SelectConfig
 from tests.pipeline.tables_of import documents
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
@@ -35,24 +36,48 @@ def test_without_lexicons_any_domain_stays() -> None:
 
 
 def test_lexicons_say_where_they_come_from_and_hold_clean_terms() -> None:
-    assert sum(path.stat().st_size for path in LEXICONS) < 600_000
     for path in LEXICONS:
+        assert path.stat().st_size < 1_000_000
         lines = path.read_text(encoding="utf-8").splitlines()
         head = [line for line in lines if line.startswith("#")]
-        terms = [line for line in lines if not line.startswith("#")]
+        terms = [line.partition("\t")[0] for line in lines if not line.startswith("#")]
         assert any("commit " in line for line in head)
+        assert any("Weights: " in line for line in head)
         assert terms == sorted(set(terms))
-        assert all(term == term.strip().lower() and len(term) > 1 for term in terms)
+        assert all(term == term.strip().lower() for term in terms)
+        assert all(-1 <= weight <= 1 for weight in read_weights((path,)).values())
 
 
-def test_the_domain_is_told_on_labelled_passages(real_data: Path) -> None:
+PROBES = Path(__file__).parent / "domain_probes.tsv"  # label, language, genre, text: written for these tests
+
+
+def accuracy(rows: list[dict[str, str]], limits: dict[str, float], by: str) -> dict[str, float]:
+    """The share of labelled passages told right, by one of their columns."""
+    found = relevance([row["text"] for row in rows], read_lexicons(LEXICONS))
+    least = least_relevance([detect(row["text"]) for row in rows], limits)
+    right = (found >= least) == np.array([row["label"] == "medical" for row in rows])
+    return {name: float(right[[row[by] == name for row in rows]].mean()) for name in {row[by] for row in rows}}
+
+
+LIMITS = [FilterConfig().min_relevance, SelectConfig(languages=(), lexicons=()).min_relevance]
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_the_domain_is_told_in_many_genres(limits: dict[str, float]) -> None:
+    names = ("label", "lang", "genre", "text")
+    rows = [dict(zip(names, line.split("\t"), strict=True)) for line in PROBES.read_text("utf-8").splitlines()]
+    assert len(rows) > 100
+    assert {row["lang"] for row in rows} == {"zh", "zh-Hant", "en"}
+    for lang, share in accuracy(rows, limits, by="lang").items():
+        assert share >= 0.95, lang
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_the_domain_is_told_on_labelled_passages(real_data: Path, limits: dict[str, float]) -> None:
     path = real_data / "nonmedical" / "domain_dev" / "labelled.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     rows = [row for row in rows if row["label"] != "borderline" and not row["suspect"]]
-    found = relevance([row["text"] for row in rows], read_lexicons(LEXICONS))
-    least = least_relevance([detect(row["text"]) for row in rows], FilterConfig().min_relevance)
-    right = (found >= least) == np.array([row["label"] == "medical" for row in rows])
-    accuracy = {lang: right[[row["lang"] == lang for row in rows]].mean() for lang in ("zh", "en")}
-    print(accuracy)
-    assert accuracy["zh"] > 0.92
-    assert accuracy["en"] > 0.95
+    assert min(accuracy(rows, limits, by="source").values()) > 0.9
+    pooled = accuracy(rows, limits, by="lang")
+    assert pooled["zh"] > 0.96
+    assert pooled["en"] > 0.97
