@@ -16,15 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.cuts import SHARED, cheapest_cuts
+from pipeline.cuts import END, LINE, SHARED, START, cheapest_cuts
 from pipeline.recipe import Config
 from pipeline.records import PASSAGE, marked_schema, text_hash
 from pipeline.regions import Region, Sections, join_spans, regions, seam, trim
 from pipeline.sentences import Span
 from pipeline.tokens import token_ruler
 from pipeline.units import Table, units
+
+BATCH_UNITS = 1 << 15  # that cuts are chosen between at once, so that memory is bounded
 
 
 class SegmentConfig(Config):
@@ -122,36 +125,40 @@ def _cut(
     text: str, sections: Sections, found: Sequence[Region], ruler: Sequence[int], lang: str, most: int, least: int
 ) -> Iterator[Piece]:
     """Lay out the units of all regions, choose the cuts, and yield what lies between them."""
-    rows = array("q")  # U times the nine columns of cuts.py
-    region_of: list[Region] = []
-    tables: dict[int, Table] = {}
-    before: Region | None = None
+    rows, of = array("q"), list[tuple[Region, Table]]()  # U times the nine columns of cuts.py; what each stands in
+    before, last = None, 0
     for region in found:
-        laid, inside = units(text, region, ruler, most, lang)
-        tables |= inside
-        shared, cost = seam(text, sections, before, region, rows[-8] if rows else 0)
+        shared, cost = seam(text, sections, before, region, last)
         depth, lead = len(region.path), region.leads[0] if region.leads else None
-        for start, end, inner in laid:
+        for start, end, inner, table in units(text, region, ruler, most, lang):
+            if len(of) >= BATCH_UNITS and (inner <= LINE or len(of) >= 2 * BATCH_UNITS):
+                yield from _choose(np.frombuffer(rows, np.int64).reshape(-1, 9), of, sections, most, least)
+                rows, of = array("q"), []
             opened = depth if lead is None else depth - len(region.leads)
             rows.extend(
                 (start, end, ruler[start], ruler[end], ruler[start if lead is None else lead], depth, opened, shared)
             )
             rows.append(inner if cost is None else cost)
-            region_of.append(region)
-            shared, cost, lead = depth, None, None
-        before = region if laid else before
-    if not region_of:
-        return
-    units_U9 = np.frombuffer(rows, np.int64).reshape(-1, 9)
+            of.append((region, table))
+            shared, cost, lead, last = depth, None, None, end
+        before = region
+    if of:
+        yield from _choose(np.frombuffer(rows, np.int64).reshape(-1, 9), of, sections, most, least)
+
+
+def _choose(
+    units_U9: NDArray[np.int64], of: Sequence[tuple[Region, Table]], sections: Sections, most: int, least: int
+) -> Iterator[Piece]:
+    """Choose the cuts between U units and yield the passages."""
     firsts = cheapest_cuts(units_U9, most, least).tolist()
-    for first, stop in zip(firsts, [*firsts[1:], len(region_of)], strict=True):
-        region = region_of[first]
+    for first, stop in zip(firsts, [*firsts[1:], len(of)], strict=True):
+        region, table = of[first]
         shared = min([len(region.path), *units_U9[first + 1 : stop, SHARED].tolist()])
-        start = rows[9 * first]
+        start, end = int(units_U9[first, START]), int(units_U9[stop - 1, END])
         if shared < len(region.path):
             start = region.leads[shared - len(region.path)]
         headings = [sections.headings[section] for section in region.path[:shared]]
-        yield Piece(start, rows[9 * stop - 8], [*headings, *tables.get(start, ())], region.page)
+        yield Piece(start, end, [*headings, *table], region.page)
 
 
 def _sections(documents: pa.Table) -> list[Sections]:

@@ -7,6 +7,8 @@ typeset. Every look around a mark is bounded, so that the time is linear in the 
 """
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 Span = tuple[int, int]
 
@@ -50,36 +52,41 @@ _UNITS = frozenset(("min", "max", "sec", "wt", "ht", "mon"))  # "for 5 min. The"
 
 def split_sentences(text: str, lang: str) -> list[Span]:
     """Return the spans of a text's sentences in order; together they cover everything but white space, once."""
+    return list(iterate_sentences(text, lang))
+
+
+def iterate_sentences(text: str, lang: str) -> Iterator[Span]:
+    """Yield the spans of a text's sentences as `split_sentences` returns them, in no memory."""
     chinese = lang.startswith("zh") or lang == "lzh"
-    cuts = [
-        mark.end()
-        for mark in _MARK.finditer(text)
-        if mark.lastgroup is None or _ends_sentence(text, mark.start(), mark.end("half"), mark.end(), chinese)
-    ]
-    return trim_spans(text, cuts)
+    return _between(
+        text,
+        (
+            mark.end()
+            for mark in _MARK.finditer(text)
+            if mark.lastgroup is None or _ends_sentence(text, mark.start(), mark.end("half"), mark.end(), chinese)
+        ),
+    )
 
 
 def split_clauses(text: str) -> list[Span]:
     """Return the spans between semicolons of a text that is too long for one sentence."""
-    return trim_spans(text, [mark.end() for mark in _CLAUSE_END.finditer(text)])
+    return list(_between(text, (mark.end() for mark in _CLAUSE_END.finditer(text))))
 
 
 def split_pauses(text: str) -> list[Span]:
     """Return the spans between the pauses of a classical text that has no full stops."""
-    return trim_spans(text, [mark.end() for mark in _PAUSE.finditer(text)])
+    return list(_between(text, (mark.end() for mark in _PAUSE.finditer(text))))
 
 
-def trim_spans(text: str, cuts: list[int]) -> list[Span]:
-    """Return what lies between the cuts, without white space around it, where there is anything."""
-    spans = []
+def _between(text: str, cuts: Iterable[int]) -> Iterator[Span]:
+    """Yield what lies between the cuts, without white space around it, where there is anything."""
     start = 0
-    for end in (*cuts, len(text)):
+    for end in chain(cuts, (len(text),)):
         piece = text[start:end]
         if body := piece.strip():
             first = start if piece[0] == body[0] else start + len(piece) - len(piece.lstrip())
-            spans.append((first, first + len(body)))
+            yield first, first + len(body)
         start = end
-    return spans
 
 
 def _ends_sentence(text: str, start: int, stop: int, end: int, chinese: bool) -> bool:

@@ -93,7 +93,7 @@ STAGES = (
         {TEXT: PASSAGE},
         files=("tokenizer",),
         parent="document_id",
-        version=2,
+        version=3,
     ),
     Stage("clean", clean_rows, CleanConfig, PASSAGE, BOTH, version=4),
     Stage("select", select_passages, SelectConfig, PASSAGE, {TEXT: PASSAGE}, files=("lexicons",)),

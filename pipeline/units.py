@@ -7,15 +7,18 @@ introduces, a question and its answer, a warning and what it qualifies hang toge
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 
 from pipeline.cuts import BOUND, CLAUSE, LINE, MEMBER, PARAGRAPH, SENTENCE, WARNED
 from pipeline.regions import Region
-from pipeline.sentences import split_clauses, split_pauses, split_sentences
+from pipeline.sentences import iterate_sentences, split_clauses, split_pauses
 
-Unit = tuple[int, int, int]  # start, end, what a cut before it costs
 Table = tuple[str, ...]  # its caption, where it has one, and its header row
+Unit = tuple[int, int, int, Table]  # start, end, what a cut before it costs, the table that it goes on with
+_Line = tuple[int, int, int, bool]  # start, end, kind, whether no blank line stands before it
 
 _PLAIN, _ITEM, _ROW = range(3)
+_AFTER: _Line = (0, 0, _PLAIN, False)  # what follows the last line
 _ROW_MARK = re.compile(r" \| ")
 _LINE = re.compile(
     r"(?P<item>(?:[-*•●○■◆▪]|\d{1,3}[.)、．](?!\d)|[(（]\d{1,3}[)）]|[a-zA-Z]\))[ \u3000]?(?=\S)|[①-⑳])?\S(?:[^\n]*\S)?"
@@ -35,47 +38,43 @@ _QUALIFIES = (
 )
 
 
-def units(text: str, region: Region, ruler: Sequence[int], most: int, lang: str) -> tuple[list[Unit], dict[int, Table]]:
-    """Cut a region into its units: lines, of those over budget sentences, of those over budget clauses.
+def units(text: str, region: Region, ruler: Sequence[int], most: int, lang: str) -> Iterator[Unit]:
+    """Yield the units of a region: lines, of those over budget sentences, of those over budget clauses.
 
     Args:
         ruler: how much of the budget is used up before each character of the text.
         most: the budget.
-
-    Returns:
-        The units in order (the cost of the first is that of a paragraph), and for each that begins inside a table,
-        by its start, the table's caption and header.
     """
-    found: list[Unit] = []
-    tables: dict[int, Table] = {}
     table: Table = ()
-    last = last_kind = header = -1  # the end and kind of the line before; where the open table's header is in `found`
+    first_row = False
+    before: _Line | None = None
+    for line, after in pairwise(chain(_lines(text, region), (_AFTER,))):
+        start, end, kind, near = line
+        cost = _cost(text, before[1], start, near) if before else PARAGRAPH
+        if before and near and kind == before[2] != _PLAIN:
+            cost = max(cost, BOUND if first_row else MEMBER)
+        inside = table = table if before and near and kind == before[2] == _ROW else ()
+        first_row = kind == _ROW and not table and after[2:] == (_ROW, True)
+        if first_row:  # the header of a table, and its caption the line before
+            above = start
+            if before and near:
+                cost, above = BOUND, before[0]
+            table = tuple(text[above:end].split("\n")) if ruler[end] - ruler[above] <= most else ()
+        if ruler[end] - ruler[start] <= most:
+            yield start, end, cost, inside
+        else:
+            yield from _parts(text, (start, end, cost, inside), ruler, most, lang)
+        before = line
+
+
+def _lines(text: str, region: Region) -> Iterator[_Line]:
+    last = -1
     rows = text.find(" | ", region.start, region.end) >= 0
     for line in _LINE.finditer(text, region.start, region.end):
         start, end = line.span()
-        near = last >= 0 and (start - last == 1 or text.count("\n", last, start) < 2)
         kind = _ROW if rows and _ROW_MARK.search(text, start, end) else _ITEM if line.lastgroup else _PLAIN
-        cost = PARAGRAPH if last < 0 else _cost(text, last, start, near)
-        if near and kind == last_kind != _PLAIN:
-            cost = max(cost, MEMBER)
-        if kind != _ROW or not near or last_kind != _ROW:
-            header = len(found) if kind == _ROW else -1
-            captioned, table = near and kind == _ROW, ()
-        elif header == len(found) - 1:  # the second row: now it is a table
-            cost = BOUND
-            caption = found[header - 1 : header] if captioned else []
-            if caption:
-                found[header] = (*found[header][:2], BOUND)
-            if ruler[found[-1][1]] - ruler[found[header - len(caption)][0]] <= most:
-                table = tuple(text[first:stop] for first, stop, _ in (*caption, found[header]))
-        if kind == _ROW and 0 <= header < len(found):
-            tables[start] = table
-        if ruler[end] - ruler[start] <= most:
-            found.append((start, end, cost))
-        else:
-            found += _parts(text, (start, end, cost), ruler, most, lang)
-        last, last_kind = end, kind
-    return found, tables
+        yield start, end, kind, last >= 0 and (start - last == 1 or text.count("\n", last, start) < 2)
+        last = end
 
 
 def _cost(text: str, last: int, start: int, near: bool) -> int:
@@ -83,27 +82,27 @@ def _cost(text: str, last: int, start: int, near: bool) -> int:
     begins = _BEGINS.match(text, start)
     if begins:
         return WARNED if begins.lastgroup == "warning" else BOUND
-    if text[last - 1] in ":：∶" or (near and text[last - 1] in "?？"):
+    if text[last - 1] in ":：∶?？":
         return BOUND
     return LINE if near else PARAGRAPH
 
 
 def _parts(text: str, line: Unit, ruler: Sequence[int], most: int, lang: str) -> Iterator[Unit]:
     """Cut a line that is over budget into sentences, and those over budget at semicolons or pauses."""
-    start, end, cost = line
+    start, end, cost, table = line
     whole = text[start:end]
     warning = [word for word in _QUALIFIES if word in whole]
     split = split_pauses if lang == "lzh" else split_clauses
-    for first, stop in split_sentences(whole, lang):
+    for first, stop in iterate_sentences(whole, lang):
         if first and whole[first - 1] in "?？":
             cost = BOUND
         if first and warning and any(word in whole[first:stop] for word in warning):
             cost = WARNED
         first, stop = start + first, start + stop
         if ruler[stop] - ruler[first] <= most:
-            yield first, stop, cost
+            yield first, stop, cost, table
         else:
             for begin, finish in split(text[first:stop]):
-                yield first + begin, first + finish, cost
+                yield first + begin, first + finish, cost, table
                 cost = CLAUSE
         cost = SENTENCE
