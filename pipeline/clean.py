@@ -164,17 +164,28 @@ def _clean_passages(passages: pa.Table, config: CleanConfig) -> pa.Table:
     personal, items = too_personal(cleaned.personal, config)
     rules, details = judge(cleaned.texts, langs, cleaned.advertised, cleaned.referenced, cleaned.listed, config)
     rows = _relabelled(_with_column(passages, "text", cleaned.texts), config)
-    rows = _with_column(rows, "title", mask_column(_whole(rows["title"]), langs, config).texts)
+    rows = _with_column(rows, "title", _masked_labels(_whole(rows["title"]), langs, config))
     rows = _with_column(rows, "headings", _masked_headings(_whole(rows["headings"]), langs, config))
     chosen = {reason: pa.array(broken) for reason, broken in ({"personal_data": personal} | rules).items()}
     return mark(rows, chosen, {"personal_data": items} | details)
 
 
 def _masked_headings(headings: pa.ListArray, langs: Sequence[str], config: CleanConfig) -> pa.ListArray:
-    of_row = [langs[row] for row in pc.list_parent_indices(headings).to_pylist()]
-    masked = mask_column(pc.list_flatten(headings), of_row, config).texts
-    ends = np.cumsum(np.asarray(pc.list_value_length(headings)))
-    return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]), pa.int32()), masked, type=headings.type)
+    row_M = np.asarray(pc.list_parent_indices(headings))
+    masked = _masked_labels(pc.list_flatten(headings), [langs[row] for row in row_M], config)
+    offsets = pa.array(np.searchsorted(row_M, np.arange(len(langs) + 1)), pa.int32())
+    return pa.ListArray.from_arrays(offsets, masked, type=headings.type)
+
+
+def _masked_labels(labels: pa.Array, langs: Sequence[str], config: CleanConfig) -> pa.Array:
+    """Mask titles or headings; of those that are equal one is looked at."""
+    distinct = pc.unique(labels)
+    personal = [bool(items) for items in mask_column(distinct, [""] * len(distinct), config).items]
+    chosen = np.asarray(pc.is_in(labels, value_set=distinct.filter(pa.array(personal, pa.bool_()))))
+    if not any(personal):
+        return labels
+    masked = mask_column(labels.filter(pa.array(chosen)), [langs[row] for row in np.flatnonzero(chosen).tolist()], config)
+    return pc.replace_with_mask(labels, pa.array(chosen), masked.texts)
 
 
 # rules that a dialogue must pass
