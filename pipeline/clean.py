@@ -184,7 +184,9 @@ def _masked_labels(labels: pa.Array, langs: Sequence[str], config: CleanConfig) 
     chosen = np.asarray(pc.is_in(labels, value_set=distinct.filter(pa.array(personal, pa.bool_()))))
     if not any(personal):
         return labels
-    masked = mask_column(labels.filter(pa.array(chosen)), [langs[row] for row in np.flatnonzero(chosen).tolist()], config)
+    masked = mask_column(
+        labels.filter(pa.array(chosen)), [langs[row] for row in np.flatnonzero(chosen).tolist()], config
+    )
     return pc.replace_with_mask(labels, pa.array(chosen), masked.texts)
 
 
