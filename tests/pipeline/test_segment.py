@@ -7,12 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.line import read_line
 from pipeline.readers.items import PARAGRAPH, Block, compose
+from pipeline.recipe import RecipeError
 from pipeline.records import DOCUMENT, PASSAGE, marked_schema, text_hash
 from pipeline.regions import join_spans
-from pipeline.segment import SegmentConfig, segment_documents
+from pipeline.segment import BATCH_UNITS, SegmentConfig, segment_documents
+from pipeline.tokens import token_ruler
 from tests.fakes import tiny_tokenizer
 from tests.pipeline.tables_of import documents
+from tests.world import write_world
 
 SMALL = SegmentConfig(max_chars={"zh": 20, "en": 60}, min_chars={"zh": 5, "en": 15})
 WORDS = st.text(alphabet="高血压病人，。；！a b.C 1\n　「」|-：？答", max_size=60)
@@ -300,3 +304,31 @@ def test_a_budget_in_tokens_counts_those_of_the_tokenizer(tmp_path: Path) -> Non
     assert max(sizes) <= 60 + 2
     assert len(sizes) > 5
     assert "".join(table["text"].to_pylist()) == text
+
+
+def test_another_model_makes_new_passages_only_where_its_tokens_are_the_budget(tmp_path: Path) -> None:
+    recipe = write_world(tmp_path, tables="[segment]\n")
+    tiny_tokenizer(tmp_path / "other", vocab=300)
+    (tmp_path / "other" / "config.json").write_text("{}")
+    keys = {}
+    for budget in ("", "max_tokens = 200"):
+        for model in ("model", "other"):
+            written = recipe.read_text().replace('model = "model"', f'model = "{model}"')
+            path = recipe.with_name(f"{model}.toml")
+            path.write_text(written.replace("[segment]\n", f"[segment]\n{budget}\n"))
+            keys[budget, model] = read_line(path, through="segment").steps[-1].key
+    assert keys["", "model"] == keys["", "other"]
+    assert len(set(keys.values())) == 3
+
+
+def test_a_model_without_tokenizer_is_named_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"max_tokens: got .*, expected a model with a tokenizer\.json"):
+        token_ruler("text", str(tmp_path))
+
+
+def test_a_table_of_more_units_than_are_cut_at_once_keeps_its_header() -> None:
+    rows = "\n".join(f"{n} | {n}" for n in range(BATCH_UNITS * 2 + 100))
+    found = segmented("No. | Value\n" + rows, config=SegmentConfig(max_chars={"en": 1000}))
+    assert len(found) > 500
+    assert all(row["headings"] == ["No. | Value"] for row in found[1:])
+    assert "\n".join(row["text"] for row in found) == "No. | Value\n" + rows
