@@ -8,12 +8,14 @@ of their characters changed. Truth is the exact Jaccard similarity of the charac
 pair, at 0.8, by a join that misses none: two sets that reach t share one of the (1 - t) share of their rarest elements
 (Chaudhuri, Ganti and Kaushik, 2006). Recall is the share of true pairs of which one is dropped; precision the share of
 dropped passages that are in a true pair. Each engine runs in a process of its own, on one thread, after a call on a few
-passages that compiles and loads what there is to load; a rate is passages by CPU second. Ours reads its passages from
+passages that compiles and loads what there is to load; a rate is passages by CPU second. Ours runs the stages sketch
+and dedup on ready-made pairs (without the search for passages that others cover, which no peer has), reads them from
 Parquet and writes every file that the stages write; peers have the texts in memory. Loops of Python take the first
 `--slow` passages. Peers come with `pip install -e .[bench]`.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import itertools
 import json
@@ -34,34 +36,35 @@ from numpy.typing import NDArray
 from pipeline.decontaminate import grams_of
 from pipeline.dedup import DedupConfig, dedup_rows
 from pipeline.letters import buffers_of, letters_of
+from pipeline.line import read_line
 from pipeline.minhash import jaccard_of
-from pipeline.records import PASSAGE
-from pipeline.shards import Shard
+from pipeline.records import EXAMPLE
+from pipeline.shards import Shard, shards_of
 from pipeline.sketch import SketchConfig, sketch_rows
+from pipeline.stages import run_line
 
 NGRAM, THRESHOLD = 5, 0.8
 CARDS = ("medquad", "openstax_pharmacology", "tcm_books", "pubmedqa", "mtf_wiki", "gutenberg_surgery", "howtocook")
 SHARD_ROWS = 10_000
 
 
-def real_texts(data: Path, cache: Path) -> Iterator[str]:
-    """Yield the passages of the real sources, source by source."""
-    from pipeline.collect import CollectConfig, collect_unit, plan_source
-    from pipeline.recipe import load_card
-    from pipeline.segment import SegmentConfig, segment_documents
-
+def real_texts(data: Path, folder: Path) -> Iterator[str]:
+    """Yield the passages of the real sources, through collect, filter and segment, source by source."""
     cards = Path(__file__).resolve().parents[1] / "tests" / "real" / "cards"
-    if not (data.is_dir() and (cards / "../../../../shared/data").resolve() == data.resolve()):
+    if (cards / "../../../../shared/data").resolve() != data.resolve() or not data.is_dir():
         return
-    for name in CARDS:
-        card, config = load_card(cards, name), CollectConfig()
-        for unit in plan_source(card, cards, config, cache):
-            documents = collect_unit(card, unit, config, cards, cache)
-            documents = documents.filter(documents["drop_reason"].is_null()).drop_columns(
-                ["drop_reason", "drop_detail"]
-            )
-            passages = segment_documents(documents, SegmentConfig(max_chars={"zh": 400, "lzh": 400, "en": 1200}))
-            yield from passages.filter(passages["drop_reason"].is_null())["text"].to_pylist()
+    folder.mkdir()
+    (folder / "bench.toml").write_text(
+        f'name = "bench"\nsources = {json.dumps(CARDS)}\ncards = "{cards}"\noutput = "data"\n'
+        "[filter]\nmin_chars = 0\n[segment]\nmax_chars = { zh = 400, lzh = 400, en = 1200 }\n"
+    )
+    with contextlib.redirect_stdout(sys.stderr):
+        line = read_line(folder / "bench.toml", "segment")
+        run_line(line)
+    for step in line.steps:
+        if step.stage.name == "segment":
+            for shard in shards_of(step.directory):
+                yield from shard.read(["text"])["text"].to_pylist()
 
 
 def made_up_texts(seed: int) -> Iterator[str]:
@@ -118,13 +121,16 @@ def true_pairs(texts: Sequence[str]) -> NDArray[np.int64]:
 
 
 def onestage(texts: Sequence[str], folder: Path, tell: Callable[[], None]) -> list[int]:
-    """Sketch and deduplicate as the stages do, files included; return the places of dropped texts."""
+    """Sketch and deduplicate as the stages do, files included."""
     rows, sketches = [], []
     for start in range(0, len(texts), SHARD_ROWS):
         part = texts[start : start + SHARD_ROWS]
-        same = {"document_id": "d", "start": 0, "end": 0, "source": "s", "kind": "web", "lang": "und", "headings": []}
+        same = dict.fromkeys(("source", "kind", "lang", "style", "split"), "s")
+        same |= {"passage_id": None, "support": [], "checks": [], "made_by": []}
+        content = [[{"role": "user", "content": text, "loss": False}] for text in part]
         table = pa.Table.from_pylist(
-            [{**same, "id": str(start + i), "text": text} for i, text in enumerate(part)], PASSAGE
+            [{**same, "id": str(start + place), "messages": messages} for place, messages in enumerate(content)],
+            EXAMPLE,
         )
         pq.write_table(table, folder / f"rows-{start}.parquet", compression="none", use_dictionary=False)
         rows.append(Shard(folder / f"rows-{start}.parquet", len(part)))
@@ -186,19 +192,22 @@ def rensa(texts: Sequence[str], folder: Path, tell: Callable[[], None]) -> list[
 
 
 def datatrove(texts: Sequence[str], folder: Path, tell: Callable[[], None]) -> list[int]:
-    """Its three MinHash steps at their defaults (14 buckets of 8, words by its English tokenizer)."""
+    """Its three MinHash steps: 14 buckets of 8, words by its English tokenizer; SHA-1, as its xxhash takes no str."""
     from datatrove.data import Document
     from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupSignature
+    from datatrove.pipeline.dedup.minhash import MinhashConfig
+    from datatrove.utils.hashing import HashConfig
     from loguru import logger
 
     logger.remove()
-    sign = MinhashDedupSignature(str(folder / "signatures"), language="eng")
+    config = MinhashConfig(hash_config=HashConfig(hash_fc="sha1"))
+    sign = MinhashDedupSignature(str(folder / "signatures"), config, language="eng")
     sign.word_tokenizer.word_tokenize("warm 高血压")
     tell()
     sign.run((Document(text=text, id=str(place)) for place, text in enumerate(texts)), 0, 1)
     for bucket in range(14):
-        MinhashDedupBuckets(str(folder / "signatures"), str(folder / "buckets")).run(None, bucket, 14)
-    MinhashDedupCluster(str(folder / "buckets"), str(folder / "remove")).run(None, 0, 1)
+        MinhashDedupBuckets(str(folder / "signatures"), str(folder / "buckets"), config=config).run(None, bucket, 14)
+    MinhashDedupCluster(str(folder / "buckets"), str(folder / "remove"), config=config).run(None, 0, 1)
     return np.fromfile(folder / "remove" / "000000.remove", "<u4").tolist()
 
 
@@ -246,7 +255,7 @@ def main() -> None:
 
 
 def _compare(folder: Path, arguments: argparse.Namespace) -> None:
-    texts = with_copies(real_texts(arguments.data, folder / "cache"), arguments.passages, seed=0)
+    texts = with_copies(real_texts(arguments.data, folder / "real"), arguments.passages, seed=0)
     origin = "real corpora"
     if len(texts) < 0.9 * arguments.passages:
         texts, origin = with_copies(made_up_texts(0), arguments.passages, seed=0), "made up"
