@@ -11,6 +11,8 @@ file's suffix and first bytes tell its format (readers/formats.py), or the card'
                                   a row a document or a dialogue; `fields` names the columns of what we call text,
                                   title, id, url, published, sections (list of {heading, text}), headings (beside a
                                   text that is a list of paragraphs); and for pairs see readers/pairs.py
+    pdf                           a document a file of its readable pages; each page that is refused is a dropped row
+    mineru, paddleocr             what these write for scans, as JSON with pages or as Markdown
     json-by-id                    one object, whose keys are the ids of its items
     csv, tsv, xlsx with no header columns by number from 0: fields = { text = "1" }
 
