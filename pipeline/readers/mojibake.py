@@ -17,6 +17,7 @@ _GBK_SIGNS = tuple(bytes(pair).decode("gbk") for pair in ((0xE3, 0x80), (0xEF, 0
 _LATIN_SIGNS = ("Ã", "â€", "Â")
 _LATIN_LINE = re.compile(r"[^\n]*(?:[ÃÂ]|â€)[^\n]*")
 _MIN_SIGNS = 2
+_SAMPLE = 100_000  # characters that tell whether a longer line is mojibake: undoing takes ten times its memory
 _MAX_LOST_IN_LINE = 0.25  # share of characters; more, and the line was something else
 _MAX_LOST = 0.01  # share of repaired characters, as clean's limit for missing glyphs
 _WIDE = re.compile(r"[\u2e80-\uffef\U00020000-\U0003ffff]")
@@ -57,6 +58,8 @@ def repaired_file(text: str) -> str:
 
 def _as_utf8(line: str) -> tuple[str, int] | None:
     """Return what a line was before it was read as GBK, and its lost characters; None where it was nothing else."""
+    if len(line) > _SAMPLE and _as_utf8(line[:_SAMPLE]) is None:
+        return None
     try:
         # cp936 shows a lone byte 80 as the euro sign; FF stands for a lost byte, as no UTF-8 has it.
         data = b"\xff".join(
@@ -66,5 +69,5 @@ def _as_utf8(line: str) -> tuple[str, int] | None:
         return None
     before = re.sub("\ufffd+", "\ufffd", data.decode("utf-8", errors="replace"))
     lost = before.count("\ufffd")
-    wide = len(_WIDE.findall(before))
+    wide = sum(1 for _ in _WIDE.finditer(before))
     return (before, lost) if wide and lost <= _MAX_LOST_IN_LINE * wide else None
