@@ -105,9 +105,11 @@ def mask_column(texts: pa.Array, langs: Sequence[str], config: PrivacyConfig) ->
     """Mask N texts, each in its language, unless personal data is to be kept; nulls stay."""
     items = [Counter[str]()] * len(langs)  # one for all, replaced where something is found
     taken, masked = np.zeros(len(texts), np.int64), {}
-    for row, text in enumerate(texts.to_pylist() if config.personal_data != "keep" else ()):
-        if text and find_personal_data(text):
-            masked[row], items[row], taken[row] = mask_personal_data(text, langs[row])
+    if config.personal_data != "keep":
+        suspects = np.flatnonzero(np.asarray(pc.fill_null(pc.match_substring_regex(texts, _SUSPECT), False)))
+        for row, text in zip(suspects.tolist(), texts.take(pa.array(suspects)).to_pylist(), strict=True):
+            if find_personal_data(text):
+                masked[row], items[row], taken[row] = mask_personal_data(text, langs[row])
     chars = np.asarray(pc.fill_null(pc.utf8_length(texts), 0), np.int64)
     if masked:
         chosen = np.zeros(len(texts), bool)
@@ -186,7 +188,8 @@ def forms_of(word: str) -> set[str]:
 
 BEFORE_CHARS = 72  # from the start of a match to its word or to the seventh digit of its number
 BEHIND_CHARS = 160  # from there to the end of what decides
-_LONG_NUMBER = re.compile(r"\d(?:[ \u3000\-－–—‐.·()（）]{0,2}\d){6}")
+_DIGITS = r"[0-9０-９](?:[ \x{3000}\-－–—‐.·()（）]{0,2}[0-9０-９]){6}"
+_LONG_NUMBER = re.compile(_DIGITS.replace(r"\x{3000}", r"\u3000"))
 NUMBERED = (*NUMBERS, *LABELLED_NUMBERS)
 WORDED = (*EMAILS, *LABELLED_WORDS, *PERSON, *ADDRESSES)
 _RECOGNISERS: dict[str, list[int]] = {}
@@ -194,5 +197,6 @@ for _place, _recogniser in enumerate(WORDED):
     for _word in _recogniser.words:
         for _form in sorted(forms_of(_word)):
             _RECOGNISERS.setdefault(_form, []).append(_place)
+_SUSPECT = "|".join([_DIGITS, *map(re.escape, _RECOGNISERS)])  # for RE2, which is several times faster
 _RECOGNISERS_OF = list(_RECOGNISERS.values())
 _WORDS = ahocorasick_rs.AhoCorasick(list(_RECOGNISERS), implementation=ahocorasick_rs.Implementation.DFA)
