@@ -119,7 +119,8 @@ def find_terms(folded: "Folded", lexicon: Lexicon) -> tuple[NDArray[np.int64], N
 BETWEEN = "\0"  # stands behind each text of several that are folded together, and in none
 _BARRIER = ord(".")
 _SPLIT, _JOIN = 0xFFFF, 0xFFFE  # what is left out: at a border of words, or inside a word; no characters of Unicode
-_EDGE = 0xE000  # private use: the ASCII letters and digits that begin (+0x80) or end (+0x100) a word, or are one
+# The ASCII letters and digits that begin or end a word, or are one, have forms of their own, of private use.
+_EDGE, _FIRST, _LAST = np.uint16(0xE000), np.uint16(0x80), np.uint16(0x100)
 
 
 @dataclass(frozen=True)
@@ -134,21 +135,22 @@ class Folded:
 def fold(texts: Sequence[str]) -> Folded:
     """Fold N texts together, as the head of this module says."""
     joined = "".join(text.replace(BETWEEN, ".") + BETWEEN for text in texts)
-    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+    codes = np.frombuffer(joined.encode("utf-16-le", "surrogatepass"), np.uint16)
     folds, is_letter, is_word = _tables()
-    codes = np.minimum(codes, len(folds) - 1)
-    lengths = np.array([len(text) + 1 for text in texts], np.int64)
-    letters = np.add.reduceat(is_letter[codes], np.cumsum(lengths) - lengths, dtype=np.int64) if len(texts) else lengths
+    starts = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(codes == 0) + 1])[:-1]
+    letters = np.add.reduceat(is_letter[codes], starts, dtype=np.int64) if len(texts) else starts
     codes = folds[codes]
     codes = codes[codes != _JOIN]
     word = is_word[codes]
     begins, ends = word.copy(), word.copy()
     begins[1:] &= ~word[:-1]
     ends[:-1] &= ~word[1:]
-    form = (0x80 * begins + 0x100 * ends).astype(np.uint32)
-    codes = np.where((form > 0) & (codes < 0x80), codes + form + np.uint32(_EDGE), codes)
+    ascii_word = codes < 0x80
+    begins &= ascii_word
+    ends &= ascii_word
+    codes = codes + (begins * _FIRST | ends * _LAST | (begins | ends) * _EDGE)
     codes = codes[codes != _SPLIT]
-    return Folded(codes.tobytes().decode("utf-32-le"), np.flatnonzero(codes == 0), letters)
+    return Folded(codes.tobytes().decode("utf-16-le"), np.flatnonzero(codes == 0), letters)
 
 
 def _piles(texts: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
@@ -169,14 +171,11 @@ def _piles(texts: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], list[str]]
 
 
 @cache
-def _tables() -> tuple[NDArray[np.uint32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return, by character up to U+FFFF: what it folds to; whether it is a letter; whether it belongs in a word.
-
-    The place of U+FFFF, which is no character, stands for all characters above it.
-    """
+def _tables() -> tuple[NDArray[np.uint16], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return, by UTF-16 code unit: what it folds to; whether it is a letter; whether it belongs in a word."""
     chars = [chr(code) for code in range(0x10000)]
     is_letter = np.array([char.isalpha() for char in chars])
-    folds = np.full(0x10000, _BARRIER, np.uint32)
+    folds = np.full(0x10000, _BARRIER, np.uint16)
     simplified = _simplified([char for char in chars if _is_han(char)])
     for code, char in enumerate(chars):
         plain = unicodedata.normalize("NFKC", char)
@@ -187,7 +186,8 @@ def _tables() -> tuple[NDArray[np.uint32], NDArray[np.bool_], NDArray[np.bool_]]
         elif plain.isspace() or category == "Cc" or category == "Pd":
             folds[code] = _SPLIT
         elif len(plain) == 1 and plain.isalnum():
-            folds[code] = ord(simplified.get(plain, base))
+            folded = simplified.get(plain, base)
+            folds[code] = ord(folded) if folded <= "\uffff" else code
     folds[0] = 0
     is_word = np.array([char.isalnum() and not _is_han(char) for char in chars])
     return folds, is_letter, is_word

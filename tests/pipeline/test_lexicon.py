@@ -17,7 +17,15 @@ SAILING = (
     "我们把主帆升起来，逆风换舷时要收紧缭绳。The helmsman trims the mainsail and eases the jib sheet before the gybe. "
 )
 BAKING = "把面团揉到光滑，盖上湿布等它发酵。Knead the dough until it is smooth and let the loaf prove in its tin. "
-RECIPE = 'name = "sailing"\nsources = ["mixed"]\ncards = "cards"\noutput = "data"\n[lexicon]\nfile = "sailing.txt"\nmin_pmi = 3\n'
+RECIPE = """
+name = "sailing"
+sources = ["mixed"]
+cards = "cards"
+output = "data"
+[lexicon]
+file = "sailing.txt"
+min_pmi = 3
+"""
 
 
 def write_texts(folder: Path, text: str, number: int) -> None:
