@@ -31,7 +31,8 @@ _INLINE_TAG = re.compile(r"</?(?:font|b|i|u|em|strong|span|small|big|tt)\b[^<>]*
 _VOID = named("area base br col embed hr img input link meta param source track wbr")
 _RUN = 8  # letters; enough to be found by chance next to never, short enough for a Chinese heading
 _MIN_FOUND, _MIN_PROSE = 0.5, 0.6
-_MAX_ELEMENTS = 200_000  # of a page that trafilatura is asked about; a book of 1.5 MB has 12,000
+_MAX_ELEMENTS = 30_000  # of a page that trafilatura is asked about: at worst its time is quadratic in them
+_MAX_TAGS = 2_000_000  # a page of nothing else then takes up to 0.6 GB
 _SENTENCE = re.compile(r"[。！？!?.…][\"'”’」』）)\]]*$")
 
 
@@ -78,22 +79,26 @@ def parse_html(text: str) -> etree._Element:
         plain = _SELF_CLOSED.sub(_closed, plain)  # to HTML an empty <title/> is one that goes on
     if not plain.strip():
         raise Refused("empty")
+    if plain.count("<") > _MAX_TAGS:
+        raise Refused("too_large", f"more than {_MAX_TAGS} tags in one page; split it")
     try:
         page = lxml_html.document_fromstring(plain, parser=parser)
-        if not _cut_short(parser):
-            return page
-        page = lxml_html.document_fromstring(_INLINE_TAG.sub("", plain), parser=parser)  # most are never closed
-        if not _cut_short(parser):
-            return page
+        if _cut_short(parser) == "nested deeper than 255 elements":
+            page = lxml_html.document_fromstring(_INLINE_TAG.sub("", plain), parser=parser)  # most are never closed
     except (etree.LxmlError, ValueError, AssertionError) as error:
         reason = "empty" if "empty" in str(error).lower() else "unreadable"
         raise Refused(reason, one_line(str(error))[:200]) from None
-    raise Refused("unreadable", "nested deeper than 255 elements")
+    if fault := _cut_short(parser):
+        raise Refused("unreadable", fault)
+    return page
 
 
-def _cut_short(parser: etree.HTMLParser) -> bool:
-    """Tell whether the parser stopped at its limit of depth and left out all that is deeper."""
-    return any("Excessive depth" in entry.message for entry in parser.error_log)
+def _cut_short(parser: etree.HTMLParser) -> str | None:
+    """Tell which of its limits the parser met: it leaves out what is beyond in silence."""
+    met = [entry.message for entry in parser.error_log if entry.type_name == "ERR_RESOURCE_LIMIT"]
+    if any("depth" in message for message in met):
+        return "nested deeper than 255 elements"
+    return one_line(met[0])[:200] if met else None
 
 
 def _closed(tag: re.Match[str]) -> str:
@@ -106,6 +111,8 @@ def _found(page: etree._Element) -> str:
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # that it found nothing is for us to handle
     if sum(1 for _ in page.iter()) > _MAX_ELEMENTS:
         return ""
+    for cell in page.iter("td", "th"):
+        cell.attrib.pop("colspan", None)  # trafilatura makes that many cells, be it a billion
     found = trafilatura.bare_extraction(page, include_comments=False, include_tables=True, with_metadata=False)
     body = getattr(found, "body", None)
     return "" if body is None else "\n".join(body.itertext())

@@ -32,8 +32,10 @@ _FURNITURE_CLASSES = named(
 _HIDING_CLASSES = named("sr-only visually-hidden screen-reader-text d-none mw-editsection")
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u00ad\u200b\ufeff\x00]")
+_SPACES, _PARAGRAPH_BREAK = re.compile(r"\s+"), re.compile(r"\n\s*\n")
 _MAX_HEADING_CHARS = 200  # longer ones are paragraphs set large
 _MAX_SPAN = 50  # columns or rows that one cell may be said to span
+_MAX_COLUMNS = 200  # of a row, that spans may widen it to
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class _Page:
 
     def write(self, text: str | None) -> None:
         if text:
-            clean = re.sub(r"\s+", " ", WIDE_BREAK.sub("", _INVISIBLE.sub("", text)))
+            clean = _SPACES.sub(" ", WIDE_BREAK.sub("", _INVISIBLE.sub("", text)))
             self.parts.append(clean)
             if self.links:
                 self.linked += len(clean.strip())
@@ -210,12 +212,14 @@ class _Page:
         self.marker = None
 
     def _end_paragraph(self) -> None:
+        if not self.parts:
+            return
         text = "".join(self.parts)
         self.parts.clear()
         if self.level:
             self._finish_heading(one_line(text))
             return
-        for part in re.split(r"\n\s*\n", text):
+        for part in _PARAGRAPH_BREAK.split(text) if "\n" in text else (text,):
             body = "\n".join(filter(None, map(one_line, part.split("\n"))))
             if body:
                 self.finished.append(Piece(Block(PARAGRAPH, body), "paragraph", self.linked))
@@ -274,12 +278,13 @@ def spread_cells(rows: list[list[tuple[str, int, int]]]) -> list[list[str]]:
 
         for text, wide, high in row:
             fill()
-            if high > 1:
+            roomy = len(cells) + wide <= _MAX_COLUMNS
+            if high > 1 and roomy:
                 below[len(cells)] = (text, high)
                 fill()
             else:
                 cells.append(text)
-            cells += [""] * (wide - 1)
+            cells += [""] * (wide - 1) * roomy
         fill()
         laid.append(cells)
     return laid

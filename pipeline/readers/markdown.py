@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 from pipeline.readers.encoding import decode
@@ -36,6 +37,7 @@ _FOOTNOTE = re.compile(r"^\[\^[^\]\s]{1,100}\]:[ \t]*", re.MULTILINE)
 _FOOTNOTE_MARK = re.compile(r"[ \t]?\[\^[^\]\s]{1,100}\]")
 _RAISED = re.compile(r"<sup>(?P<raised>[0-9+\u2212\u2013-]{1,6})</sup>")
 _TASK = re.compile(r"^\[[ xX]\] ")
+_MAX_BRACKETS = 2000  # in one block; such blocks stay as they are written
 _MAX_NESTING = 100  # what is nested deeper is left out by the parser; each level takes three frames of the stack
 _FILE_NAME = re.compile(r"[\w./-]+\.\w{2,4}|https?://\S+|/\S*")
 
@@ -57,10 +59,22 @@ def read_markdown(data: bytes) -> Iterator[Item]:
     text = _FOOTNOTE_MARK.sub("", _FOOTNOTE.sub("\n", text))
     text = _RAISED.sub(lambda found: superscript(found.group("raised")), text)
     parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable("table")
+    parser.core.ruler.at("inline", _parse_inline)
     blocks = list(_blocks(parser.parse(text)))
     content, sections = compose(blocks)
     heading = next((block.text for block in blocks if block.level), None)
     yield Item(text=content, title=title or heading, published=published, sections=sections)
+
+
+def _parse_inline(state: StateCore) -> None:
+    """Parse what stands in blocks, as the rule of this name does; a run of brackets takes time quadratic in them."""
+    for token in state.tokens:
+        if token.type == "inline":
+            token.children = []
+            if token.content.count("[") <= _MAX_BRACKETS:
+                state.md.inline.parse(token.content, state.md, state.env, token.children)
+            else:
+                token.children.append(Token("text", "", 0, content=token.content))
 
 
 def _shown(shortcode: re.Match[str]) -> str:

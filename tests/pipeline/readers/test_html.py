@@ -126,3 +126,13 @@ def test_depth_is_refused_or_read_but_never_cut_off_in_silence() -> None:
     with pytest.raises(Refused, match="nested deeper"):
         next(read_html(b"<div>" * 300 + b"deep"))
     assert next(read_html(b"<p>" + b"<font size=2>" * 300 + b"never closed")).text == "never closed"
+
+
+def test_text_beyond_a_limit_of_the_parser_is_refused_and_never_lost_in_silence() -> None:
+    with pytest.raises(Refused, match="limit"):
+        next(read_html(b"<p>" + b"long " * (2 << 20)))
+
+
+def test_spans_of_cells_are_bounded() -> None:
+    page = b"<table><tr><th rowspan=99 colspan=99999>a" + b"<tr><td rowspan=99 colspan=99999>b" * 2000
+    assert len(next(read_html(page)).text) < 2_000_000

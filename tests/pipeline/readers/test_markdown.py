@@ -60,3 +60,17 @@ def test_real_pages_are_read(real_data: Path) -> None:
         item = next(read_markdown(path.read_bytes()))
         assert item.title
         assert not any(mark in item.text for mark in ("{{<", "[^", "---\n"))
+
+
+def test_tables_notes_and_html_within_markdown_are_laid_out() -> None:
+    page = (
+        "---\ntitle: T\ndate: 2023-01-02T03:04:05\n---\n| a | b |\n|---|---|\n| | 10<sup>9</sup> |\n\n"
+        "- [x] done\n\n  with more\n\n<table><tr><th>c</th><td>d</td></tr></table>\n\n<!-- no -->\n\nx<br>y\n"
+    )
+    item = next(read_markdown(page.encode()))
+    assert (item.title, item.published) == ("T", "2023-01-02")
+    assert item.text.split("\n\n") == ["a | b\n | 10⁹", "- done with more", "c | d", "x y"]
+
+
+def test_runs_of_brackets_stay_as_they_are_written() -> None:
+    assert next(read_markdown(b"![" * 20_000)).text == "![" * 20_000
