@@ -116,6 +116,7 @@ def test_rows_conserved(line, broken):
         "select",
         "clean",
         "segment",
+        "boilerplate",
         "filter",
     ):
         step = broken.step(name)
@@ -126,7 +127,9 @@ def test_rows_conserved(line, broken):
             pytest.fail(f"{name}: a lost row went unseen")
 
 
-@pytest.mark.parametrize("name", ["filter", "segment", "clean", "select", "sketch", "dedup", "mix", "encode"])
+@pytest.mark.parametrize(
+    "name", ["filter", "boilerplate", "segment", "clean", "select", "sketch", "dedup", "mix", "encode"]
+)
 def test_a_stage_that_loses_a_row_publishes_nothing(line, broken, monkeypatch, name):
     step = broken.step(name)
 
