@@ -208,7 +208,8 @@ def datatrove(texts: Sequence[str], folder: Path, tell: Callable[[], None]) -> l
     for bucket in range(14):
         MinhashDedupBuckets(str(folder / "signatures"), str(folder / "buckets"), config=config).run(None, bucket, 14)
     MinhashDedupCluster(str(folder / "buckets"), str(folder / "remove"), config=config).run(None, 0, 1)
-    return np.fromfile(folder / "remove" / "000000.remove", "<u4").tolist()
+    removed = folder / "remove" / "000000.remove"  # absent where nothing is
+    return np.fromfile(removed, "<u4").tolist() if removed.exists() else []
 
 
 ENGINES = {
