@@ -16,6 +16,8 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, TypeVar
 
+import psutil
+
 from pipeline.recipe import RecipeError, RunConfig
 
 T = TypeVar("T")
@@ -43,7 +45,7 @@ def _in_processes(function: Callable[..., T], tasks: list[tuple[Any, ...]], proc
     # A fork server imports the stages once; every worker of every stage is a fork of it.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([function.__module__])
-    pool = ProcessPoolExecutor(min(processes, len(tasks)), context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(min(processes, len(tasks)), context, initializer=_end_with, initargs=(os.getpid(),))
     try:
         for future in as_completed([pool.submit(function, *task) for task in tasks]):
             yield future.result()
@@ -95,12 +97,12 @@ def _lost(why: str) -> str:
     return f"a worker was killed, most often for want of memory; {why}; run the same command again to go on"
 
 
-def _end_with_parent() -> None:
-    """End this worker when the fork server is gone, as after a kill of the run, so that no process is left behind."""
-    parent = os.getppid()
+def _end_with(run: int) -> None:
+    """End this worker when the run is gone, as after a kill, so that no process is left behind."""
+    process = psutil.Process(run)
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.5)
         os._exit(1)
 

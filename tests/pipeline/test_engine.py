@@ -1,12 +1,17 @@
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.engine import run_tasks
 from pipeline.recipe import RecipeError, RunConfig
 from pipeline.shards import ContractError, check_space
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def double(number: int) -> int:
@@ -41,6 +46,21 @@ def test_a_killed_worker_ends_the_run_in_one_line_and_a_rerun_goes_on(tmp_path):
         list(run_tasks(die_once, tasks, RunConfig(processes=2)))
     assert "\n" not in str(error.value)
     assert list(run_tasks(die_once, tasks, RunConfig(processes=2))) == [None, None]
+
+
+def test_a_killed_run_leaves_no_worker_behind(tmp_path):
+    script = (
+        "import time; from pipeline.engine import run_tasks; from pipeline.recipe import RunConfig\n"
+        "list(run_tasks(time.sleep, [(60,), (60,)], RunConfig(processes=2)))"
+    )
+    run = psutil.Popen([sys.executable, "-c", script], cwd=ROOT)
+    while not (workers := [child for child in run.children(recursive=True) if child.num_threads() > 1]):
+        threading.Event().wait(0.05)
+    run.kill()
+    run.wait()
+    gone, left = psutil.wait_procs(workers, timeout=30)
+    assert gone
+    assert not left
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])

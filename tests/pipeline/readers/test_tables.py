@@ -60,7 +60,10 @@ def test_an_item_over_the_limit_is_a_fault_and_the_next_is_read(format: str, tmp
     assert rows[1].fault[0] == "too_large"
 
 
-@given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12)), min_size=1, max_size=6))
+CELL = st.text(st.characters(exclude_characters="\x00"), max_size=12)  # a file of NULs is no text
+
+
+@given(st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6))
 def test_cells_are_read_as_they_were_written(tmp_path_factory: pytest.TempPathFactory, cells: Any) -> None:
     path = tmp_path_factory.mktemp("cells") / "t.csv"
     lines = ["first,second", *(",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in cells)]
