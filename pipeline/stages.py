@@ -72,7 +72,7 @@ class Stage:
 
 BOTH = {TEXT: PASSAGE, PAIRS: EXAMPLE}
 STAGES = (
-    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=11),
+    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=12),
     Stage("filter", filter_documents, FilterConfig, DOCUMENT, {TEXT: DOCUMENT}, files=("lexicons",), version=2),
     Stage(
         "boilerplate",
@@ -108,7 +108,7 @@ STAGES = (
         files=("exams",),
         conserves=("rows",),
         spreads=True,
-        version=2,
+        version=3,
     ),
     Stage("rewrite", rewrite_stage, RewriteConfig, PASSAGE, {TEXT: EXAMPLE}, over="stream", parent="passage_id"),
     Stage(

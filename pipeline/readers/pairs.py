@@ -24,7 +24,11 @@ _ROLES = {
     **dict.fromkeys(("assistant", "gpt", "bot", "model", "counselor", "doctor", "医生"), "assistant"),
     "system": "system",
 }
-_SPEAKER = re.compile(r"^\s*(?P<speaker>[A-Za-z][A-Za-z_ ]{0,30}?|患者|病人|医生)[ \d_]*[:：]\s*", re.MULTILINE)
+_SPEAKER = re.compile(  # anyone at the head of a line; within one, after a sentence, only who is known
+    r"(?:^\s*(?P<anyone>[A-Za-z][A-Za-z_ ]{0,30}?|患者|病人|医生)|(?<=[.?!。？！\"”])[ \t]*"
+    r"(?P<known>Doctor|Patient|Guest_[a-z]{1,20}|患者|病人|医生))[ \d_]*[:：]\s*",
+    re.MULTILINE,
+)
 
 
 def pair_item(row: Any, fields: Mapping[str, str], key: str | None) -> Item:
@@ -82,7 +86,7 @@ def _transcript(dialogue: str) -> list[tuple[str, str]]:
     said = []
     ends = [*(mark.start() for mark in marks[1:]), len(dialogue)]
     for mark, end in zip(marks, ends, strict=False):  # no mark: nothing is said
-        speaker = mark.group("speaker").strip().lower()
+        speaker = (mark["anyone"] or mark["known"]).strip().lower()
         text = dialogue[mark.end() : end].strip()
         if text:
             said.append((_ROLES.get(speaker, "user"), text))  # a guest of the patient asks for the patient

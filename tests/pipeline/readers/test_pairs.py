@@ -76,3 +76,13 @@ def test_a_transcript_joins_turns_of_one_side() -> None:
 
 def test_a_transcript_without_speakers_has_no_turns() -> None:
     assert pair_item({"dialogue": "No one is named here."}, {}, None).drop_reason == "bad_turns"
+
+
+def test_a_transcript_may_stand_on_one_line() -> None:
+    talk = (
+        "Doctor: Hi. Patient: I take two: at noon, at night. Patient: Or three. Doctor: Good! Note: rest. Patient: Yes."
+    )
+    assert list(pair_item({"dialogue": talk}, {}, None).turns) == [
+        ("user", "I take two: at noon, at night.\nOr three."),
+        ("assistant", "Good! Note: rest."),
+    ]
