@@ -74,9 +74,10 @@ def find_near(
     least = int(np.ceil(least_share(min_jaccard, bins) * bins))
     edges, joined = [np.zeros((0, 2), np.int64)], np.zeros(len(rows), np.bool_)
     asked = np.zeros(len(rows), np.int64)  # a row was compared with all before this place
+    compare = laid.comparison(known, ngram, folds)
     at_once = 1  # twice as many each time, as a row that has reached none so far may well reach none at all
     while len(pairs := _propose(keys, place, sketches_NP, rows < num_earlier, least, at_once, joined, asked)):
-        reached = laid.jaccard(rows[pairs], ngram, folds) >= min_jaccard
+        reached = compare(place[pairs]) >= min_jaccard
         edges.append(rows[pairs[reached]])
         joined[pairs[reached, 1]] = True
         at_once *= 2

@@ -229,7 +229,10 @@ def _mark_shard(scratch: Path, shard: int, windows: int, config: DedupConfig, pa
     stays, place = np.unique(kept[dropped], return_inverse=True)
     ids, digests = laid.ids(stays), laid.facts(stays, "digest")[place]
     equal = (digests == laid.facts(dropped + start, "digest")).all(axis=1)
-    similar = laid.jaccard(np.column_stack([kept[dropped], dropped + start]), ngram, folds)
+    near = dropped[~equal] + start
+    compared, pairs = np.unique(np.column_stack([kept[near - start], near]), return_inverse=True)
+    similar = np.ones(len(dropped))
+    similar[~equal] = laid.comparison(compared, ngram, folds)(pairs.reshape(-1, 2))
     for row, stay, same, similarity in zip(dropped.tolist(), place.tolist(), equal, similar, strict=True):
         reasons[row] = "exact_duplicate" if same else "near_duplicate"
         details[row] = f"kept {ids[stay]}, jaccard {similarity:.2f}"

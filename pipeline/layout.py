@@ -16,7 +16,7 @@ import itertools
 import mmap
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ KEYED = np.dtype([("key", "<u8"), ("row", "<u4")])  # a row of its shard under a
 STRUCK = pa.schema([("place", pa.int64()), ("detail", pa.string())])
 TEXT_BYTES_AT_ONCE = 64 << 20  # of the texts that one call compares
 LONGEST = (1 << 48) - 1
+
+Compare = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ def lay_out(
         )
     texts = texts_of(table)
     facts = np.zeros(table.num_rows, facts_type(bins))
-    source_places = np.array([0 if pair.earlier else places[name] for name in table["source"].to_pylist()], np.uint64)
+    sources = table["source"].combine_chunks().dictionary_encode()
+    place_of = [0 if pair.earlier else places[name] for name in sources.dictionary.to_pylist()]
+    source_places = np.array(place_of, np.uint64)[sources.indices.to_numpy()]
     facts["preference"] = (source_places << np.uint64(48)) + np.uint64(LONGEST) - sketches["chars"].to_numpy()
     facts["digest"] = _fixed(sketches["digest"], "<u8", 2)
     facts["sketch"] = _fixed(sketches["sketch"], "u1", bins)
@@ -102,7 +106,7 @@ def lay_out(
     facts.tofile(unfinished / "facts.bin")
     struck = strike(texts, exams, folds) if exams and not pair.earlier else {}
     pq.write_table(pa.table([list(struck), list(struck.values())], schema=STRUCK), unfinished / "struck.parquet")
-    taking_part = np.setdiff1d(np.arange(table.num_rows), np.array(list(struck), np.int64))
+    taking_part = np.delete(np.arange(table.num_rows), np.array(list(struck), np.int64))
     keys_NB = np.column_stack([facts["digest"][:, 0], _fixed(sketches["bands"], "<u8", bands)])
     _write_keys(unfinished, keys_NB[taking_part], taking_part, ranges)
     unfinished.rename(folder)
@@ -147,6 +151,8 @@ class LaidOut:
         self.starts: NDArray[np.int64] = np.load(scratch / "starts.npy")
         self.num_rows = int(self.starts[-1])
         self.bands, self.bins, self.ranges = np.load(scratch / "shape.npy").tolist()
+        self._kind = facts_type(self.bins)
+        self._folders = [str(self.folder(shard)) for shard in range(len(self.starts) - 1)]
 
     def folder(self, shard: int) -> Path:
         """Name the folder of a shard."""
@@ -157,18 +163,17 @@ class LaidOut:
         keys, rows = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
         place = band * (self.ranges + 1) + range_index
         for shard, start in enumerate(self.starts[:-1]):
-            begin, end = _read(self.folder(shard) / "ranges.bin", np.dtype(np.int64), place, place + 2).tolist()
-            part = _read(self.folder(shard) / "keys.bin", KEYED, begin, end)
+            begin, end = _read(f"{self._folders[shard]}/ranges.bin", np.dtype(np.int64), place, place + 2).tolist()
+            part = _read(f"{self._folders[shard]}/keys.bin", KEYED, begin, end)
             keys.append(part["key"])
             rows.append(part["row"].astype(np.int64) + start)
         return np.concatenate(keys), np.concatenate(rows)
 
     def facts(self, rows: NDArray[np.int64], field: str) -> NDArray[Any]:
         """Return one field of the facts of M rows, given in ascending order: only their pages are read."""
-        kind = facts_type(self.bins)
-        found = [np.zeros(0, kind)[field]]
+        found = [np.zeros(0, self._kind)[field]]
         for shard, local in self._by_shard(rows):
-            found.append(_mapped(self.folder(shard) / "facts.bin", kind)[field][local])
+            found.append(_mapped(f"{self._folders[shard]}/facts.bin", self._kind)[field][local])
         return np.concatenate(found)
 
     def struck(self, shard: int) -> NDArray[np.int64]:
@@ -187,33 +192,35 @@ class LaidOut:
         whole = data.tobytes()
         return [whole[begin:end].decode() for begin, end in itertools.pairwise(offsets)]
 
-    def jaccard(self, pairs_M2: NDArray[np.int64], ngram: int, folds: tuple[Fold, ...]) -> NDArray[np.float64]:
-        """Return the exact Jaccard similarity of the texts of M pairs of rows."""
-        similar = np.zeros(len(pairs_M2))
-        order = np.lexsort((pairs_M2[:, 1], pairs_M2[:, 0]))
-        for part in self._portions(pairs_M2[order]):
-            rows, places = np.unique(pairs_M2[order[part]], return_inverse=True)
-            data, offsets = self.texts(rows)
-            similar[order[part]] = jaccard_of(data, offsets, places.reshape(-1, 2), ngram, folds)
-        return similar
+    def comparison(self, rows: NDArray[np.int64], ngram: int, folds: tuple[Fold, ...]) -> Compare:
+        """Return what gives the exact Jaccard similarity of M pairs of some rows, by (M, 2) places in `rows`.
 
-    def _portions(self, pairs_M2: NDArray[np.int64]) -> list[slice]:
-        """Cut pairs into runs whose texts come to about TEXT_BYTES_AT_ONCE."""
-        rows, places = np.unique(pairs_M2, return_inverse=True)
-        sizes = self.facts(rows, "text_bytes")[places.reshape(-1, 2)]
-        anew = np.append(True, pairs_M2[1:, 0] != pairs_M2[:-1, 0]) if len(pairs_M2) else np.zeros(0, np.bool_)
-        portion = np.cumsum(np.where(anew, sizes[:, 0], 0) + sizes[:, 1]) // TEXT_BYTES_AT_ONCE
-        cuts = np.flatnonzero(np.diff(portion)) + 1
-        edges = [0, *cuts.tolist(), len(pairs_M2)]
-        return [slice(begin, end) for begin, end in itertools.pairwise(edges) if end > begin]
+        `rows` ascend. Their texts are held where they come to no more than TEXT_BYTES_AT_ONCE, so that round after
+        round of pairs reads them once.
+        """
+        sizes = self.facts(rows, "text_bytes")
+        held = self.texts(rows) if sizes.sum() <= TEXT_BYTES_AT_ONCE else None
+
+        def compare(pairs_M2: NDArray[np.int64]) -> NDArray[np.float64]:
+            order = np.lexsort((pairs_M2[:, 1], pairs_M2[:, 0]))
+            pairs_M2, similar = pairs_M2[order], np.zeros(len(pairs_M2))
+            if held:
+                similar[order] = jaccard_of(*held, pairs_M2, ngram, folds)
+                return similar
+            for part in _portions(pairs_M2, sizes[pairs_M2]):
+                needed, places = np.unique(pairs_M2[part], return_inverse=True)
+                similar[order[part]] = jaccard_of(*self.texts(rows[needed]), places.reshape(-1, 2), ngram, folds)
+            return similar
+
+        return compare
 
     def _strings(self, rows: NDArray[np.int64], name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         sizes = self.facts(rows, f"{name}_bytes")
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         data, place = np.empty(offsets[-1], np.uint8), 0
         for shard, local in self._by_shard(rows):
-            starts = _mapped(self.folder(shard) / "facts.bin", facts_type(self.bins))[f"{name}_start"][local]
-            _copy(_mapped(self.folder(shard) / f"{name}s.bin", np.dtype(np.uint8)), starts, offsets[place:], data)
+            starts = _mapped(f"{self._folders[shard]}/facts.bin", self._kind)[f"{name}_start"][local]
+            _copy(_mapped(f"{self._folders[shard]}/{name}s.bin", np.dtype(np.uint8)), starts, offsets[place:], data)
             place += len(local)
         return data, offsets
 
@@ -226,22 +233,30 @@ class LaidOut:
         ]
 
 
+def _portions(pairs_M2: NDArray[np.int64], sizes_M2: NDArray[np.int64]) -> list[slice]:
+    """Cut pairs in the order of their first rows into runs whose texts come to about TEXT_BYTES_AT_ONCE."""
+    anew = np.append(True, pairs_M2[1:, 0] != pairs_M2[:-1, 0])[: len(pairs_M2)]
+    portion = np.cumsum(np.where(anew, sizes_M2[:, 0], 0) + sizes_M2[:, 1]) // TEXT_BYTES_AT_ONCE
+    edges = [0, *(np.flatnonzero(np.diff(portion)) + 1).tolist(), len(pairs_M2)]
+    return [slice(begin, end) for begin, end in itertools.pairwise(edges) if end > begin]
+
+
 def _compared(rows: Shard) -> pa.Table:
     file = pq.ParquetFile(rows.path)
     return file.read(["id", "source", "text" if "text" in file.schema_arrow.names else "messages"])
 
 
-def _mapped(path: Path, kind: np.dtype[Any]) -> NDArray[Any]:
+def _mapped(path: str, kind: np.dtype[Any]) -> NDArray[Any]:
     """Map a file of records; only what is looked at is read, and nothing stays once the array is gone."""
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         if not os.fstat(file.fileno()).st_size:
             return np.zeros(0, kind)
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), kind)
 
 
-def _read(path: Path, kind: np.dtype[Any], begin: int, end: int) -> NDArray[Any]:
+def _read(path: str, kind: np.dtype[Any], begin: int, end: int) -> NDArray[Any]:
     """Read records `begin` to `end` of a file."""
-    with path.open("rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return np.frombuffer(os.pread(file.fileno(), (end - begin) * kind.itemsize, begin * kind.itemsize), kind)
 
 

@@ -35,8 +35,11 @@ def texts_of(rows: pa.Table) -> pa.ChunkedArray:
     if "text" in rows.column_names:
         return rows["text"]
     messages = rows["messages"].combine_chunks()
-    offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(messages).to_numpy(zero_copy_only=False))])
+    lengths = pc.list_value_length(messages).to_numpy(zero_copy_only=False)
     contents = pc.struct_field(pc.list_flatten(messages), "content")
+    if (lengths == 1).all():
+        return pa.chunked_array([contents])
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
     return pa.chunked_array([pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), contents), "\n")])
 
 

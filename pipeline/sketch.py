@@ -50,8 +50,12 @@ def sketch_rows(rows: pa.Table, config: SketchConfig) -> pa.Table:
     return mark(pa.table(columns, schema=SKETCH), {})
 
 
-def _as_binary(rows_NX: NDArray[np.uint64] | NDArray[np.uint8]) -> pa.Array:
+def _as_binary(rows_NX: NDArray[np.uint64] | NDArray[np.uint8]) -> pa.ChunkedArray:
     """Return the bytes of each row of an array as one value."""
-    width = rows_NX.dtype.itemsize * rows_NX.shape[1]
-    data = pa.py_buffer(np.ascontiguousarray(rows_NX))
-    return pa.Array.from_buffers(pa.binary(width), len(rows_NX), [None, data]).cast(pa.binary())
+    width, length = rows_NX.dtype.itemsize * rows_NX.shape[1], len(rows_NX)
+    if width * length >= 1 << 31:  # beyond the offsets of one array of binaries
+        halves = rows_NX[: length // 2], rows_NX[length // 2 :]
+        return pa.chunked_array([chunk for half in halves for chunk in _as_binary(half).chunks])
+    offsets = np.arange(length + 1, dtype=np.int32) * np.int32(width)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(rows_NX))]
+    return pa.chunked_array([pa.Array.from_buffers(pa.binary(), length, buffers)])
