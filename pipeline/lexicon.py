@@ -72,7 +72,7 @@ def make_lexicon(recipe: Recipe) -> Made:
     """
     config = read_lexicon_config(recipe)
     sides = [
-        [_documents(recipe, name, config.max_chars) for name in names] for names in (config.seed, config.background)
+        [read_documents(recipe, name, config.max_chars) for name in names] for names in (config.seed, config.background)
     ]
     for names, side in zip((config.seed, config.background), sides, strict=True):
         for name, documents in zip(names, side, strict=True):
@@ -111,7 +111,7 @@ def advice(made: Made) -> str:
     return f"[select]\nmin_relevance = {{ {limits} }}"
 
 
-def _documents(recipe: Recipe, name: str, max_chars: int) -> list[tuple[int, str]]:
+def read_documents(recipe: Recipe, name: str, max_chars: int) -> list[tuple[int, str]]:
     """Read the texts of a source up to so many characters, each with the tenth that it belongs to."""
     folder = recipe.cards_folder
     if (folder / f"{name}.toml").exists():

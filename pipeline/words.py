@@ -62,12 +62,13 @@ def weigh(
         smoothing: s, per million words.
 
     Returns:
-        Weights from -1 to 1, by word, of those that are no common words and longer than one letter or character.
+        Weights from -1 to 1, by word: of the known, and of those that are no common words and longer than one letter or
+        character.
     """
     seed_rate, background_rate = _mean_rate(seed), _mean_rate([*background, _general_chinese()])
     weights = {}
     for word in sorted({*seed_rate, *background_rate, *known}):
-        if len(word) > 1 and not _is_common(word):
+        if word in known or (len(word) > 1 and not _is_common(word)):
             given = trust * known.get(word, 0.0)
             p, q = seed_rate.get(word, 0.0) + max(given, 0), background_rate.get(word, 0.0) + max(-given, 0)
             weights[word] = (p - q) / (p + q + smoothing)

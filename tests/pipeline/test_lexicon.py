@@ -1,5 +1,6 @@
 """`onestage lexicon`: a domain that no line of code names, from made-up texts and, where they are, from real ones."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from pipeline.line import read_line
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.shards import read_manifest
 from pipeline.stages import STAGE_NAMES, run_line
+from tests import contract
 from tests.world import write_card
 
 SAILING = (
     "我们把主帆升起来，逆风换舷时要收紧缭绳。The helmsman trims the mainsail and eases the jib sheet before the gybe. "
 )
 BAKING = "把面团揉到光滑，盖上湿布等它发酵。Knead the dough until it is smooth and let the loaf prove in its tin. "
+REAL = Path(__file__).resolve().parents[1] / "real"
 RECIPE = """
 name = "sailing"
 sources = ["mixed"]
@@ -100,20 +103,25 @@ def test_the_line_keeps_what_the_lexicon_was_made_for(sailing: Path, capsys: pyt
     assert (manifest["rows_out"], manifest["dropped"]) == (3, {"off_domain": 5})
 
 
-def test_cooking_runs_from_a_recipe_and_a_seed_folder(real_data: Path, tmp_path: Path) -> None:
+def test_cooking_runs_from_a_recipe_and_cards_through_dedup(real_data: Path, tmp_path: Path) -> None:
+    text = (REAL / "cooking.toml").read_text(encoding="utf-8")
+    for old, new in (
+        ('cards = "cards"', f'cards = "{REAL / "cards"}"'),
+        ("../../data/cooking/cooking.txt", "cooking.txt"),
+        ('output = "../../data/cooking"', 'output = "data"'),
+        ('sources = ["howtocook", "mtf_wiki", "csl", "tcm_books", "poetry", "peps"]', 'sources = ["howtocook", "csl"]'),
+        ('background = ["mtf_wiki", "csl", "toyhom", "tcm_books"]', 'background = ["csl"]'),
+        ("max_chars = 1_000_000", "max_chars = 200_000"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
     path = tmp_path / "cooking.toml"
-    places = {
-        "seed": [real_data / "nonmedical" / "howtocook_zh_md"],
-        "background": [real_data / "web" / "mtf_wiki_zh_md", real_data / "nonmedical" / "rust_book_en_md"],
-    }
-    lines = [f"{side} = {[str(place) for place in of_side]!r}\n" for side, of_side in places.items()]
-    path.write_text(
-        'name = "cooking"\nsources = ["cook"]\noutput = "data"\n[lexicon]\nfile = "cooking.txt"\nmax_chars = 200_000\n'
-        + "".join(lines),
-        encoding="utf-8",
-    )
-    made = make_lexicon(read(path))
-    print(made)
-    share, number = made.accuracy["zh"]
+    path.write_text(text, encoding="utf-8")
+    share, number = make_lexicon(read(path)).accuracy["zh"]
     assert number > 50
     assert share > 0.95
+    line = read_line(path, through="dedup")
+    run_line(line)
+    kept = Counter(row["source"] for row in contract.rows_of(line.step("dedup"), ["source"]))
+    assert kept["howtocook"] > 100
+    assert kept["csl"] < 0.05 * 1000
