@@ -62,3 +62,8 @@ def test_utf8_read_as_western_is_undone() -> None:
 @given(st.text(alphabet="的一是在有高血压患者应定期测量并听从医生建议，。、abc \n", max_size=200))
 def test_what_reads_well_is_left_alone(text: str) -> None:
     assert repair(text) == (text, 0, 0)
+
+
+def test_a_long_line_without_signs_is_passed_over_at_once() -> None:
+    line = "a" * 2_000_000  # looked through from each of its places it would take hours
+    assert repair(f"{line}\nÃ©tÃ©")[0] == f"{line}\nété"
