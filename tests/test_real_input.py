@@ -26,7 +26,7 @@ def recipe(real_data, tmp_path_factory) -> Path:
         ('output = "../../data/real"', 'output = "data"'),
         ("../../recipes/", f"{ROOT}/recipes/"),
         ('"../../.venv-server"', f'"{ROOT}/.venv-server"'),
-        ("pilot = 4", "pilot = 2"),
+        ("pilot = 6", "pilot = 3"),
         ("batch_rows = 4", "batch_rows = 2"),
     ):
         assert old in text
