@@ -143,7 +143,7 @@ def clean_column(texts: pa.Array, langs: Sequence[str], config: CleanConfig) -> 
     """Clean N texts, each by itself."""
     texts = _rewritten(texts, untidy(texts), lambda given: [tidied(text) for text in given])
     marked = np.asarray(pc.match_substring_regex(texts, _MARKED))
-    texts = _rewritten(texts, marked, lambda given: [_unmarked(text) for text in given])
+    texts = _rewritten(texts, marked, lambda given: [unmarked(text) for text in given])
     traditional = np.array([config.simplify and lang == "zh-Hant" for lang in langs], np.bool_)
     texts = _rewritten(texts, traditional, lambda given: [tidied(simplified(text)) for text in given])
     shares = np.zeros((len(texts), 3))
@@ -259,7 +259,8 @@ def _tidied_once(text: str) -> str:
     return unicodedata.normalize("NFC", _EMPTY_LINES.sub("\n\n", text).strip("\n"))
 
 
-def _unmarked(text: str) -> str:
+def unmarked(text: str) -> str:
+    """Return a tidied text without the marks of digitised classics; a heading and a caption stay."""
     while (less := tidied(_MARKS.sub(lambda found: found["heading"] or found["caption"] or "", text))) != text:
         text = less
     return text
