@@ -102,7 +102,7 @@ def templates() -> Environment:
 def markdown(text: object) -> Markup:
     """Escape a text for one line of Markdown, table cells included: HTML, Markdown's own signs, and line breaks."""
     escaped = html.escape(str(text), quote=False)
-    escaped = re.sub(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)", lambda sign: "\\" + sign[0], escaped)
+    escaped = re.sub(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])", lambda sign: "\\" + sign[0], escaped)
     escaped = escaped.replace("$", "&#36;")  # GitHub reads $…$ as mathematics
     escaped = re.sub(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*", "<br>", escaped)
     return Markup(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", escaped))
