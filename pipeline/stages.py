@@ -110,7 +110,9 @@ STAGES = (
         spreads=True,
         version=3,
     ),
-    Stage("rewrite", rewrite_stage, RewriteConfig, PASSAGE, {TEXT: EXAMPLE}, over="stream", parent="passage_id"),
+    Stage(
+        "rewrite", rewrite_stage, RewriteConfig, PASSAGE, {TEXT: EXAMPLE}, over="stream", parent="passage_id", version=2
+    ),
     Stage(
         "mix",
         mix_examples,

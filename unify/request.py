@@ -15,7 +15,7 @@ from pydantic import Field
 from pipeline.recipe import Config
 from pipeline.records import uniform
 
-StyleName = Annotated[str, Field(pattern="^(huatuo2|excerpt|heading)$")]
+StyleName = Literal["huatuo2", "excerpt", "heading"]  # a file each in unify/styles; new ones go to the end
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -42,6 +42,7 @@ class RewriteConfig(Config):
     max_question_tokens: int = Field(default=96, ge=1)
     candidates: int = Field(default=1, ge=1)  # answers sampled at a time, of which the first that passes is kept
     tries: int = Field(default=2, ge=1)  # rounds of sampling
+    repairs: int = Field(default=1, ge=0)  # requests after those that tell the model what is wrong with its text
     excerpts_per_passage: int = Field(default=1, ge=1)
     max_excerpt_sentences: int = Field(default=3, ge=1, le=3)
     max_passage_chars: int = Field(default=6000, ge=1)  # longer ones are dropped, never cut
@@ -99,12 +100,14 @@ def request_of(
     n: int = 1,
     stop: Sequence[str] = (),
     attempt: int = 0,
+    schema: Mapping[str, Any] | None = None,
 ) -> Request:
     """Build the request for messages of (role, content).
 
     Args:
         names: what the request is for (passage first, style, step); the sampling seed is drawn from them.
         n: texts to sample.
+        schema: the JSON schema that the server is to hold the texts to; it may not, so read them by `read_json`.
     """
     parameters: dict[str, Any] = {
         "temperature": config.temperature,
@@ -116,6 +119,9 @@ def request_of(
         "frequency_penalty": config.frequency_penalty,
         "stop": list(stop),
     }
+    if schema is not None:
+        named = {"name": names[-1], "strict": True, "schema": schema}
+        parameters["response_format"] = {"type": "json_schema", "json_schema": named}
     if config.dialect == "vllm":
         parameters["extra_body"] = {
             "top_k": config.top_k,

@@ -7,9 +7,8 @@ the journal; a model server is started only when one is missing from it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +20,19 @@ from pipeline.records import EXAMPLE, marked_schema, uniform
 from pipeline.shards import Shard, part_name, write_part
 from unify.client import connected
 from unify.journal import open_journal, remembering
-from unify.pair import Pair, Passage, example_of, passage_of, without_pair
-from unify.request import Ask, Request, Response, request_of
+from unify.pair import Passage, example_of, passage_of, without_pair
+from unify.request import Ask, Request, Response, StyleName, request_of
 from unify.request import RewriteConfig as RewriteConfig
 from unify.serve import running_server
-from unify.styles import excerpt, heading, huatuo2
-
-
-@dataclass(frozen=True)
-class Style:
-    """A way of asking and answering: whether it fits a passage, how it writes pairs, and its prompts by language."""
-
-    applies: Callable[[Passage, RewriteConfig], bool]
-    write: Callable[[Passage, RewriteConfig, Ask], Awaitable[list[Pair]]]
-    prompts: Mapping[str, str]
-
-
-STYLES = {
-    huatuo2.STYLE: Style(huatuo2.applies, huatuo2.write, huatuo2.PROMPTS),
-    excerpt.STYLE: Style(excerpt.applies, excerpt.write, excerpt.PROMPTS),
-    heading.STYLE: Style(heading.applies, heading.write, heading.PROMPTS),
-}
+from unify.step import PROMPTS as REPAIR_PROMPTS
+from unify.styles import STYLES
 
 
 def prompts_of(config: RewriteConfig) -> dict[str, dict[str, str]]:
     """Return the static prompt texts of the styles in use, by style and language, which the stage's key hashes."""
-    weights = [config.styles, *config.styles_by_source.values()]
-    return {name: dict(style.prompts) for name, style in STYLES.items() if any(table.get(name) for table in weights)}
+    weights: list[Mapping[StyleName, float]] = [config.styles, *config.styles_by_source.values()]
+    used = {name: dict(style.PROMPTS) for name, style in STYLES.items() if any(table.get(name) for table in weights)}
+    return used | ({"repair": dict(REPAIR_PROMPTS)} if config.repairs else {})
 
 
 async def rewrite_passage(passage: Passage, config: RewriteConfig, ask: Ask) -> list[dict[str, Any]]:
@@ -64,9 +49,9 @@ async def rewrite_passage(passage: Passage, config: RewriteConfig, ask: Ask) -> 
     return [row for row in rows if once[row["id"]] is row] or [without_pair(passage, "no_pair", name)]
 
 
-def draw_style(passage: Passage, config: RewriteConfig) -> str | None:
+def draw_style(passage: Passage, config: RewriteConfig) -> StyleName | None:
     """Draw a passage's style by weight among those that fit it, from a hash of its id; None if none fits."""
-    table = config.styles_by_source.get(passage.source, config.styles)
+    table: Mapping[StyleName, float] = config.styles_by_source.get(passage.source, config.styles)
     weights = {
         name: table.get(name, 0.0)
         for name, style in STYLES.items()

@@ -214,8 +214,10 @@ def test_styles_are_drawn_by_weight_and_by_source() -> None:
 
 
 def test_the_prompts_of_styles_in_use_are_given_and_no_others() -> None:
-    assert set(prompts_of(CONFIG)) == {"excerpt"}
-    assert set(prompts_of(CONFIG.model_copy(update={"styles_by_source": {"book": {"huatuo2": 1.0}}}))) == {
+    plain = CONFIG.model_copy(update={"repairs": 0})
+    assert set(prompts_of(CONFIG)) == {"excerpt", "repair"}
+    assert set(prompts_of(plain)) == {"excerpt"}
+    assert set(prompts_of(plain.model_copy(update={"styles_by_source": {"book": {"huatuo2": 1.0}}}))) == {
         "excerpt",
         "huatuo2",
     }

@@ -5,15 +5,15 @@ language. Both requests begin with the same instruction, examples and passage, s
 the second from the first. Each step samples `candidates` texts at a time, `tries` times, until one passes the checks.
 """
 
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from pipeline.records import text_hash
 from unify import checks
-from unify.pair import Made, Pair, Passage
-from unify.request import REFUSED_LENGTH, Ask, RewriteConfig, request_hash, request_of
+from unify.checks import verdict
+from unify.pair import Pair, Passage
+from unify.request import Ask, RewriteConfig
+from unify.step import Step, take
 
 STYLE = "huatuo2"
-MIN_QUESTION = {"zh": 6, "en": 15}
 
 SYSTEM = {
     "en": "You prepare study material for medical students. You are given a text and asked first for a "
@@ -87,78 +87,37 @@ async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]
         form = FORM[language].format(passage=text)
         messages += [("user", form), ("assistant", question), ("user", THEN[language]), ("assistant", answer)]
     messages.append(("user", FORM[language].format(passage=passage.text)))
-    known = " ".join([passage.text, passage.title or "", *passage.headings])
-    same_language = language == passage.language
+    subject = verdict.subject_of(passage, language, config)
 
-    def question_broken(text: str, finish_reason: str) -> checks.Finding | None:
-        return checks.first_broken(
-            (
-                ("thinking_left_in", checks.thinking_left_in(text)),
-                ("not_a_question", checks.not_a_question(text)),
-                ("too_short", checks.too_short(text, MIN_QUESTION[language])),
-                ("too_long", checks.too_long(text, config.max_question_chars)),
-                ("wrong_language", checks.wrong_language(text, language)),
-                ("repetition", checks.repetition(text)),
-                ("leak", checks.leak(text)),
-                ("not_standalone", checks.not_standalone(text)),
-                ("foreign_name", checks.foreign_name(text, known) if same_language else None),
-            )
-        )
-
-    def answer_broken(text: str, finish_reason: str) -> checks.Finding | None:
-        return checks.first_broken(
-            (
-                ("thinking_left_in", checks.thinking_left_in(text)),
-                ("too_short", checks.too_short(text, config.min_answer_chars)),
-                ("cut_off", checks.cut_off(text, finish_reason)),
-                ("too_long", checks.too_long(text, config.max_answer_chars)),
-                ("wrong_language", checks.wrong_language(text, language)),
-                ("refusal", checks.refusal(text)),
-                ("leak", checks.leak(text)),
-                ("not_standalone", checks.not_standalone(text)),
-                ("repetition", checks.repetition(text)),
-                ("ungrounded_number", checks.ungrounded_number(text, known)),
-                ("low_support", checks.low_support(text, passage.text, config.min_support) if same_language else None),
-            )
-        )
-
-    question, asked, finding = await _step(
-        passage, config, ask, "question", messages, config.max_question_tokens, question_broken
+    asking = Step(
+        STYLE,
+        "question",
+        language,
+        PROMPTS[language],
+        messages,
+        lambda text, _: (text, verdict.judge_question(text, subject)),
+        config.max_question_tokens,
     )
-    if finding is not None:
-        return [Pair(STYLE, lang, question, "", made_by=(asked,), reason=finding[0], detail=f"question: {finding[1]}")]
+    asked = await take(asking, passage, config, ask, config.tries)
+    question = asked.value or ""
+    if asked.finding:
+        reason, evidence = asked.finding
+        return [Pair(STYLE, lang, question, "", made_by=asked.made, reason=reason, detail=f"question: {evidence}")]
     messages += [("assistant", question), ("user", THEN[language])]
-    answer, answered, finding = await _step(passage, config, ask, "answer", messages, config.max_tokens, answer_broken)
-    reason, detail = (finding[0], f"answer: {finding[1]}") if finding else (None, None)
-    values = (("support", f"{checks.support_share(answer, passage.text):.2f}"),) if same_language else ()
-    return [Pair(STYLE, lang, question, answer, ((0, len(passage.text)),), values, (asked, answered), reason, detail)]
-
-
-async def _step(
-    passage: Passage,
-    config: RewriteConfig,
-    ask: Ask,
-    step: str,
-    messages: Sequence[tuple[str, str]],
-    max_tokens: int,
-    broken: Callable[[str, str], checks.Finding | None],
-) -> tuple[str, Made, checks.Finding | None]:
-    """Sample until a text passes; return it, or the last one with what is wrong with it."""
-    text, finding = "", (REFUSED_LENGTH, "no answer")
-    for attempt in range(config.tries):
-        names = (passage.id, STYLE, step)
-        request = request_of(config, messages, names=names, max_tokens=max_tokens, n=config.candidates, attempt=attempt)
-        response = await ask(request)
-        prompt = text_hash(PROMPTS[_language(passage, config)])
-        made = Made(step, f"{config.model}@{response.fingerprint}", prompt, request_hash(request))
-        for written, finish_reason in zip(response.texts, response.finish_reasons, strict=False):
-            text = checks.without_thinking(written)
-            if (found := broken(text, finish_reason)) is None:
-                return text, made, None
-            finding = found
-        if not response.texts:
-            break
-    return text, made, finding
+    answering = Step(
+        STYLE,
+        "answer",
+        language,
+        PROMPTS[language],
+        messages,
+        lambda text, finish_reason: (text, verdict.judge_answer(question, text, finish_reason, subject)),
+        config.max_tokens,
+    )
+    answered = await take(answering, passage, config, ask, config.tries)
+    answer, found = answered.value or "", answered.finding
+    values = (("support", f"{checks.support_share(answer, passage.text):.2f}"),) if subject.same_language else ()
+    pair = Pair(STYLE, lang, question, answer, ((0, len(passage.text)),), values, (*asked.made, *answered.made))
+    return [replace(pair, reason=found[0], detail=f"answer: {found[1]}") if found else pair]
 
 
 def _language(passage: Passage, config: RewriteConfig) -> str:

@@ -7,7 +7,7 @@ from unify.pair import Pair, Passage
 from unify.request import Request, Response, RewriteConfig
 from unify.styles import huatuo2
 
-CONFIG = RewriteConfig(candidates=2, tries=2)
+CONFIG = RewriteConfig(candidates=2, tries=2, repairs=0)
 QUESTION = "How does allopurinol help people with gout?"
 ANSWER = "Allopurinol lowers serum urate below 360 micromol/L and so prevents further attacks of gout."
 
