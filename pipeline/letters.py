@@ -29,6 +29,9 @@ BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 OFFSETS = types.Array(types.int64, 1, "C", readonly=True)
 TABLE = types.Array(types.uint32, 1, "C", readonly=True)
 POINTS = types.uint32[::1]
+# Unsigned all through: of a signed index numba asks each time whether it counts from the end.
+ONE, TWO, THREE, FOUR, SIX, TWELVE, EIGHTEEN = (np.uint64(number) for number in (1, 2, 3, 4, 6, 12, 18))
+THREE_BITS, FOUR_BITS, FIVE_BITS, SIX_BITS = (np.uint64(number) for number in (0x7, 0xF, 0x1F, 0x3F))
 
 
 @dataclass(frozen=True)
@@ -103,20 +106,34 @@ def fold_text(text: str, folds: tuple[Fold, ...] = FOLDS) -> str:
     return points[:count].tobytes().decode("utf-32-le", "surrogatepass")
 
 
-@njit(types.UniTuple(types.int64, 2)(BYTES, types.int64, types.int64), nogil=True, cache=True)  # type: ignore[no-untyped-call]
+@njit(types.UniTuple(types.uint64, 2)(BYTES, types.uint64, types.uint64), nogil=True, cache=True)  # type: ignore[no-untyped-call]
 def _point_at(data, at, end):  # type: ignore[no-untyped-def]
     """Decode the character at a byte: (code point, where the next one begins)."""
-    byte = np.int64(data[at])
+    byte = np.uint64(data[at])
     if byte < 0x80:
-        return byte, at + 1
-    if byte < 0xE0 and at + 1 < end:
-        return (byte & 0x1F) << 6 | (data[at + 1] & 0x3F), at + 2
-    if byte < 0xF0 and at + 2 < end:
-        return (byte & 0xF) << 12 | np.int64(data[at + 1] & 0x3F) << 6 | (data[at + 2] & 0x3F), at + 3
-    if at + 3 < end:
-        high = (byte & 7) << 18 | np.int64(data[at + 1] & 0x3F) << 12
-        return high | np.int64(data[at + 2] & 0x3F) << 6 | (data[at + 3] & 0x3F), at + 4
-    return np.int64(0), end  # bytes that are no UTF-8
+        return byte, at + ONE
+    if byte < 0xE0 and at + ONE < end:
+        return (byte & FIVE_BITS) << SIX | (data[at + ONE] & SIX_BITS), at + TWO
+    if byte < 0xF0 and at + TWO < end:
+        high = (byte & FOUR_BITS) << TWELVE | (data[at + ONE] & SIX_BITS) << SIX
+        return high | (data[at + TWO] & SIX_BITS), at + THREE
+    if at + THREE < end:
+        high = (byte & THREE_BITS) << EIGHTEEN | (data[at + ONE] & SIX_BITS) << TWELVE
+        return high | (data[at + TWO] & SIX_BITS) << SIX | (data[at + THREE] & SIX_BITS), at + FOUR
+    return np.uint64(0), end  # bytes that are no UTF-8
+
+
+@njit(types.uint64(types.uint32, TABLE, POINTS, types.uint64), nogil=True, cache=True)
+def _write(letter, spill, points, count):  # type: ignore[no-untyped-def]
+    """Write what an entry of the table stands for at `count`, and return how many letters there are then."""
+    if letter < SPILLS:  # without a branch on 0, as spaces come at no rhythm that a processor could foresee
+        points[count] = letter
+        return count + np.uint64(letter != 0)
+    first = np.uint64(letter ^ np.uint32(SPILLS)) >> TWO
+    for place in range(first, first + np.uint64(letter & np.uint32(3)) + ONE):
+        points[count] = spill[place]
+        count += ONE
+    return count
 
 
 @njit(types.int64(BYTES, types.int64, types.int64, TABLE, TABLE, POINTS), nogil=True, cache=True)
@@ -125,24 +142,15 @@ def read_letters(data, start, end, table, spill, points):  # type: ignore[no-unt
 
     A text without any is written as it stands, so that "?!" and "…" stay two texts.
     """
-    count, at = 0, start
-    while at < end:
-        point, at = _point_at(data, at, end)
-        if point >= END_OF_LETTERS:
-            continue
-        letter = np.int64(table[point])
-        if letter & SPILLS:
-            first = (letter ^ SPILLS) >> 2
-            for place in range(first, first + (letter & 3) + 1):
-                points[count] = spill[place]
-                count += 1
-        else:  # without a branch, as spaces come at no rhythm that a processor could foresee
-            points[count] = letter
-            count += letter != 0
+    at, stop, count = np.uint64(start), np.uint64(end), np.uint64(0)
+    while at < stop:
+        point, at = _point_at(data, at, stop)
+        if point < END_OF_LETTERS:
+            count = _write(table[point], spill, points, count)
     if count == 0:
-        at = start
-        while at < end:
-            point, at = _point_at(data, at, end)
+        at = np.uint64(start)
+        while at < stop:
+            point, at = _point_at(data, at, stop)
             points[count] = point
-            count += 1
-    return count
+            count += ONE
+    return np.int64(count)

@@ -122,20 +122,27 @@ def shingle(points, count, ngram, hashes):  # type: ignore[no-untyped-def]
     return size
 
 
-@njit(types.void(HASHES, types.int64, types.uint64, HASHES), nogil=True, cache=True)
-def _fill_bins(hashes, size, seed, bins):  # type: ignore[no-untyped-def]
-    """Fill P bins with round << 32 | the smallest 32 bits of the hashes that fell into the bin in that round."""
+@njit(types.void(HASHES, types.int64, types.uint64, HASHES, HASHES), nogil=True, cache=True)
+def _fill_bins(hashes, size, seed, bins, values):  # type: ignore[no-untyped-def]
+    """Fill P bins with round << 32 | the smallest 32 bits of the hashes that fell into the bin in that round.
+
+    `values` has room for `size` of them: what has no branch and no memory in common goes through it at once.
+    """
     num_bins = np.uint64(len(bins))
     bins[:] = NOTHING
     for turn in range(2 * len(bins)):
         salt = mixed(seed + np.uint64(turn) * GOLDEN)
         high = np.uint64(turn) << HALF
         for place in range(size):
-            value = mixed(hashes[place] + salt) if turn else hashes[place] ^ salt
-            bin = ((value >> HALF) * num_bins) >> HALF
-            if turn >= len(bins):  # after P rounds of chance one round a bin, so that one shingle fills all of them
-                bin = np.uint64(turn - len(bins))
-            bins[bin] = min(bins[bin], high | (value & LOW))
+            values[place] = mixed(hashes[place] + salt) if turn else hashes[place] ^ salt
+        if turn < len(bins):
+            for place in range(size):
+                bin = ((values[place] >> HALF) * num_bins) >> HALF
+                bins[bin] = min(bins[bin], high | (values[place] & LOW))
+        else:  # after P rounds of chance one round a bin, so that one shingle fills all of them
+            bin = np.uint64(turn - len(bins))
+            for place in range(size):
+                bins[bin] = min(bins[bin], high | (values[place] & LOW))
         filled = True
         for bin_seen in range(len(bins)):
             filled &= bins[bin_seen] != NOTHING
@@ -156,7 +163,7 @@ def _sketch(data, offsets, table, spill, ngram, rows, seed, keys_NB, sketches_NP
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
     points, hashes = np.empty(longest + 1, np.uint32), np.empty(longest + 1, np.uint64)
-    bins = np.empty(sketches_NP.shape[1], np.uint64)
+    bins, values = np.empty(sketches_NP.shape[1], np.uint64), np.empty(longest + 1, np.uint64)
     for text in range(len(offsets) - 1):
         count = read_letters(data, offsets[text], offsets[text + 1], table, spill, points)
         size = shingle(points, count, ngram, hashes)
@@ -165,7 +172,7 @@ def _sketch(data, offsets, table, spill, ngram, rows, seed, keys_NB, sketches_NP
             placed += hashes[place] * (np.uint64(2 * place) + ONE)
             total += hashes[place]
         digests_N2[text, 0], digests_N2[text, 1] = placed, total
-        _fill_bins(hashes, size, seed, bins)
+        _fill_bins(hashes, size, seed, bins, values)
         for bin in range(len(bins)):
             sketches_NP[text, bin] = np.uint8(bins[bin] & np.uint64(0xFF))
         for band in range(keys_NB.shape[1]):
