@@ -1,5 +1,6 @@
 """What a reader yields: one item of a source, and how its blocks become a text with sections."""
 
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -114,7 +115,7 @@ def compose(blocks: Iterable[Block]) -> tuple[str, list[dict[str, Any]]]:
     A heading opens a section that lasts until the next heading of its level or above, be it an empty one. Where blocks
     have pages, each run of paragraphs on one page is a section without heading inside it, so that a page can be told.
     """
-    parts: list[str] = []
+    text = io.StringIO()  # by far smaller than a list of paragraphs that are short
     length = 0
     sections: list[dict[str, Any]] = []
     open_headings: list[tuple[int, int]] = []  # (level, index into sections)
@@ -124,7 +125,7 @@ def compose(blocks: Iterable[Block]) -> tuple[str, list[dict[str, Any]]]:
         if not body and not block.level:
             continue
         ended = length
-        parts += ["\n\n", body] if length and body else [body]
+        text.write(f"\n\n{body}" if length and body else body)
         length += len(body) + (2 if length and body else 0)
         start = length - len(body)
         same_page = open_page is not None and sections[open_page]["page"] == block.page
@@ -142,4 +143,4 @@ def compose(blocks: Iterable[Block]) -> tuple[str, list[dict[str, Any]]]:
             sections.append({"start": start, "end": start, "heading": "", "page": block.page})
     for index in [*(index for _, index in open_headings), *([] if open_page is None else [open_page])]:
         sections[index]["end"] = length
-    return "".join(parts), sections
+    return text.getvalue(), sections

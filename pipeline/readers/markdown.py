@@ -1,15 +1,15 @@
 """Read a Markdown file: headings become sections; front matter, shortcodes, links and emphasis become plain text.
 
-Parsed as CommonMark with tables (markdown-it-py). Front matter gives the title. Shortcodes are those of Hugo: their
-quoted arguments are what a reader sees. Marks of footnotes go; the notes themselves stay as paragraphs.
+Parsed as CommonMark with tables, window by window (markdown_tokens.py). Front matter gives the title. Shortcodes are
+those of Hugo: their quoted arguments are what a reader sees. Marks of footnotes go; the notes themselves stay as
+paragraphs.
 """
 
+import io
 import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 from pipeline.readers.encoding import decode
@@ -26,6 +26,7 @@ from pipeline.readers.items import (
     superscript,
     table_text,
 )
+from pipeline.readers.markdown_tokens import WINDOW_CHARS, tokens_of
 
 _FRONT_MATTER = re.compile(r"\A(?:---\n(?P<yaml>.*?)\n---|\+\+\+\n(?P<toml>.*?)\n\+\+\+)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title\s*[:=]\s*(?P<title>.+?)\s*$", re.MULTILINE)
@@ -37,13 +38,15 @@ _FOOTNOTE = re.compile(r"^\[\^[^\]\s]{1,100}\]:[ \t]*", re.MULTILINE)
 _FOOTNOTE_MARK = re.compile(r"[ \t]?\[\^[^\]\s]{1,100}\]")
 _RAISED = re.compile(r"<sup>(?P<raised>[0-9+\u2212\u2013-]{1,6})</sup>")
 _TASK = re.compile(r"^\[[ xX]\] ")
-_MAX_BRACKETS = 2000  # in one block; such blocks stay as they are written
-_MAX_NESTING = 100  # what is nested deeper is left out by the parser; each level takes three frames of the stack
+_EMBEDDED = re.compile(
+    r"(?P<kind>(?<=[(<\"'\s])data:[\w/+.;=-]{1,100},)[^\s()<>\"']{1000,}"
+)  # an image written as letters
+_MAX_HEADINGS = 100_000  # later ones are paragraphs
 _FILE_NAME = re.compile(r"[\w./-]+\.\w{2,4}|https?://\S+|/\S*")
 
 
-def read_markdown(data: bytes) -> Iterator[Item]:
-    """Yield the one document of a Markdown file."""
+def read_markdown(data: bytes, window_chars: int = WINDOW_CHARS) -> Iterator[Item]:
+    """Yield the one document of a Markdown file; the window changes its text only where one block fills it."""
     text = decode(data)
     if text is None:
         raise Refused("undecodable", "no encoding explains its bytes; convert it to UTF-8")
@@ -55,26 +58,17 @@ def read_markdown(data: bytes) -> Iterator[Item]:
         named, dated = _FRONT_TITLE.search(about), _FRONT_DATE.search(about)
         published = dated.group("date") if dated else None
         title = named.group("title").strip("\"'") if named else None
-    text = _SHORTCODE.sub(_shown, _SHORTCODE_LINE.sub(lambda alone: f"\n{_shown(alone)}\n", text))
-    text = _FOOTNOTE_MARK.sub("", _FOOTNOTE.sub("\n", text))
-    text = _RAISED.sub(lambda found: superscript(found.group("raised")), text)
-    parser = MarkdownIt("commonmark", {"maxNesting": _MAX_NESTING}).enable("table")
-    parser.core.ruler.at("inline", _parse_inline)
-    blocks = list(_blocks(parser.parse(text)))
-    content, sections = compose(blocks)
-    heading = next((block.text for block in blocks if block.level), None)
+    tokens = tokens_of(_EMBEDDED.sub(r"\g<kind>", text), _prepared, window_chars)
+    content, sections = compose(_with_few_headings(_blocks(tokens)))
+    heading = next((section["heading"] for section in sections), None)
     yield Item(text=content, title=title or heading, published=published, sections=sections)
 
 
-def _parse_inline(state: StateCore) -> None:
-    """Parse what stands in blocks, as the rule of this name does; a run of brackets takes time quadratic in them."""
-    for token in state.tokens:
-        if token.type == "inline":
-            token.children = []
-            if token.content.count("[") <= _MAX_BRACKETS:
-                state.md.inline.parse(token.content, state.md, state.env, token.children)
-            else:
-                token.children.append(Token("text", "", 0, content=token.content))
+def _prepared(text: str) -> str:
+    """Replace what is no Markdown: shortcodes by what they show, marks of footnotes, raised digits."""
+    text = _SHORTCODE.sub(_shown, _SHORTCODE_LINE.sub(lambda alone: f"\n{_shown(alone)}\n", text))
+    text = _FOOTNOTE_MARK.sub("", _FOOTNOTE.sub("\n", text))
+    return _RAISED.sub(lambda found: superscript(found.group("raised")), text)
 
 
 def _shown(shortcode: re.Match[str]) -> str:
@@ -82,13 +76,24 @@ def _shown(shortcode: re.Match[str]) -> str:
     return " ".join(shown for named, shown in arguments if shown and not named and not _FILE_NAME.fullmatch(shown))
 
 
-def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
-    """Walk the flat token list; a list or a table is one block with a line for each item or row."""
-    lines: list[str] = []
-    markers: list[str] = []
-    rows: list[list[str]] = []
+def _with_few_headings(blocks: Iterable[Block]) -> Iterator[Block]:
+    seen = 0
+    for block in blocks:
+        seen += block.level > PARAGRAPH
+        yield block if seen <= _MAX_HEADINGS else Block(PARAGRAPH, block.text)
+
+
+def _blocks(tokens: Iterable[Token]) -> Iterator[Block]:
+    """Walk the flat stream of tokens; a list or a table is one block with a line for each item or row."""
+    lines = io.StringIO()  # of the outermost list or table that is open
+    marker = ""
+    row: list[str] = []
     heading = depth = 0
-    for before, token in pairwise([Token("", "", 0), *tokens]):
+
+    def begin_line(body: str) -> None:
+        lines.write(("\n" if lines.tell() else "") + marker + body)
+
+    for before, token in pairwise(chain([Token("", "", 0)], tokens)):
         if token.type == "heading_open":
             heading = int(token.tag[1:])
         elif token.type in ("bullet_list_open", "ordered_list_open", "table_open"):
@@ -96,16 +101,19 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
         elif token.type in ("bullet_list_close", "ordered_list_close", "table_close"):
             depth -= 1
             if depth == 0:
-                yield Block(PARAGRAPH, table_text(rows) if rows else "\n".join(lines))
-                lines, rows = [], []
+                yield Block(PARAGRAPH, lines.getvalue())
+                lines, marker = io.StringIO(), ""
         elif token.type == "list_item_open":
-            markers.append(f"{token.info}{token.markup} " if token.info else "- ")
-        elif token.type == "tr_open":
-            rows.append([])
+            marker = f"{token.info}{token.markup} " if token.info else "- "
+        elif token.type == "tr_close":
+            if line := table_text([row]):
+                begin_line(line)
+                marker = ""
+            row.clear()
         elif token.type in ("inline", "fence", "code_block", "html_block"):
             body = _inline(token) if token.type == "inline" else token.content.strip("\n")
             if before.type in ("td_open", "th_open"):
-                rows[-1].append(body)
+                row.append(body)
             elif not body.strip():
                 continue
             elif token.type == "html_block":
@@ -113,11 +121,11 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
             elif heading:
                 yield Block(heading, _HEADING_ATTRIBUTES.sub("", one_line(body)))
                 heading = 0
-            elif depth and markers:
-                lines.append(markers[-1] + _TASK.sub("", body))
-                markers.clear()
-            elif depth and lines:
-                lines[-1] += ("\n" if token.type != "inline" else " ") + body
+            elif depth and marker:
+                begin_line(_TASK.sub("", body))
+                marker = ""
+            elif depth and lines.tell():
+                lines.write(("\n" if token.type != "inline" else " ") + body)
             else:
                 yield Block(PARAGRAPH, body)
         elif token.type == "heading_close":
@@ -138,7 +146,7 @@ def _inline(token: Token) -> str:
     lines = [""]
     hard: list[str] = []
     for child in token.children or []:
-        if child.type in ("text", "code_inline"):
+        if child.type in ("text", "text_special", "code_inline"):
             lines[-1] += child.content
         elif child.type == "html_inline" and child.content.lower().startswith("<br"):
             lines[-1] += " "

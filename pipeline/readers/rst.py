@@ -57,7 +57,10 @@ _SKIPPED = (
     nodes.comment, nodes.substitution_definition, nodes.target, nodes.raw, nodes.pending, nodes.meta, nodes.decoration,
     nodes.image, nodes.label, nodes.docinfo, nodes.transition,
 )  # fmt: skip
-_MAX_LINE_CHARS, _MAX_CHARS = 10_000, 4 << 20  # docutils reads 0.3 MB/s; longer ones are read as plain text
+_MAX_LINE_CHARS, _MAX_CHARS = (
+    10_000,
+    1 << 20,
+)  # docutils takes 10 s and 0.4 GB a MiB; longer ones are read as plain text
 _MAX_WITHIN = 3  # directives of unknown names inside one another
 
 
