@@ -9,8 +9,8 @@ pair, at 0.8, by a join that misses none: two sets that reach t share one of the
 (Chaudhuri, Ganti and Kaushik, 2006). Recall is the share of true pairs of which one is dropped; precision the share of
 dropped passages that are in a true pair. Each engine runs in a process of its own, on one thread, after a call on a few
 passages that compiles and loads what there is to load; a rate is passages by CPU second. Peers take a list of texts in
-memory and give back which they would drop, and so does `onestage in memory`, by the functions of the stages on scratch
-files that lie in memory: sketches, bands, exact similarities, and the choice of the row that stays. `onestage stages`
+memory and give back which they would drop, and so does `onestage in memory`, by the functions of the stages on arrays
+instead of scratch files: sketches, bands, exact similarities, and the choice of the row that stays. `onestage stages`
 runs the stages sketch and dedup on ready-made pairs (without the search for passages that others cover, which no peer
 has), reads them from Parquet and writes every file that the stages write. Loops of Python take the first `--slow`
 passages. Peers come with `pip install -e .[bench]`.
@@ -29,16 +29,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.bands import equal_pairs, join, near_pairs
 from pipeline.decontaminate import grams_of
-from pipeline.dedup import DedupConfig, _choose, _find_groups, dedup_rows
-from pipeline.layout import LONGEST, LaidOut, _write_keys, _write_strings, facts_type, save
-from pipeline.letters import buffers_of, letters_of
+from pipeline.dedup import DedupConfig, _choose, _waves, dedup_rows
+from pipeline.layout import LONGEST, Compare, LaidOut
+from pipeline.letters import Fold, buffers_of, letters_of
 from pipeline.line import read_line
 from pipeline.minhash import jaccard_of, sketch_texts
 from pipeline.records import EXAMPLE
@@ -134,30 +137,47 @@ def true_pairs(texts: Sequence[str]) -> NDArray[np.int64]:
     return pairs_M2[jaccard_of(data, offsets, pairs_M2, NGRAM) >= THRESHOLD]
 
 
+class InMemory(LaidOut):
+    """What dedup's scratch folder tells of N texts, from arrays; a row's id is its number."""
+
+    def __init__(self, texts: pa.Array, sketches_NP: NDArray[np.uint8], digests_N2: NDArray[np.uint64]) -> None:
+        self.bins = sketches_NP.shape[1]
+        self._text = buffers_of(texts)
+        chars = pc.utf8_length(texts).to_numpy().astype(np.uint64)
+        self._facts = {"preference": np.uint64(LONGEST) - chars, "digest": digests_N2, "sketch": sketches_NP}
+
+    def facts(self, rows: NDArray[np.int64], *fields: str) -> list[NDArray[Any]]:
+        """Return fields of the facts of M rows."""
+        return [self._facts[field][rows] for field in fields]
+
+    def ids(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the ids of M rows."""
+        return [str(row) for row in rows.tolist()]
+
+    def comparison(self, rows: NDArray[np.int64], ngram: int, folds: tuple[Fold, ...]) -> Compare:
+        """Return what gives the exact Jaccard similarity of M pairs, by (M, 2) places in `rows`."""
+        return lambda pairs_M2: jaccard_of(*self._text, rows[pairs_M2], ngram, folds)
+
+
 def in_memory(texts: Sequence[str], folder: Path, tell: Callable[[], None]) -> list[int]:
     """Sketch, search every band, compare exactly and choose, from a list of texts to the places of those dropped."""
     tell()
-    shape, config = SketchConfig(), DedupConfig()
-    column = pa.chunked_array([pa.array(texts, pa.large_string())])
+    shape, config, column = SketchConfig(), DedupConfig(), pa.array(texts, pa.large_string())
+    chunks, folds = pa.chunked_array([column]), config.normalise
     keys_NB, sketches_NP, digests_N2 = sketch_texts(
-        column, ngram=shape.ngram, bands=shape.bands, rows=shape.rows, seed=shape.seed, folds=shape.normalise
+        chunks, ngram=shape.ngram, bands=shape.bands, rows=shape.rows, seed=shape.seed, folds=folds
     )
-    facts = np.zeros(len(texts), facts_type(sketches_NP.shape[1]))
-    facts["preference"] = np.uint64(LONGEST) - np.array([len(text) for text in texts], np.uint64)
-    facts["digest"], facts["sketch"] = digests_N2, sketches_NP
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else folder) as memory:
-        scratch = Path(memory)
-        rows = scratch / "rows-00000"
-        rows.mkdir()
-        facts["text_start"], facts["text_bytes"] = _write_strings(rows / "texts.bin", column)
-        ids = pa.chunked_array([pa.array([str(place) for place in range(len(texts))])])
-        facts["id_start"], facts["id_bytes"] = _write_strings(rows / "ids.bin", ids)
-        facts.tofile(rows / "facts.bin")
-        _write_keys(rows, np.column_stack([digests_N2[:, 0], keys_NB]), np.arange(len(texts)), ranges=1)
-        save(scratch / "starts.npy", np.array([0, len(texts)]))
-        save(scratch / "shape.npy", np.array([shape.bands, sketches_NP.shape[1], 1]))
-        kept = _choose(_find_groups(scratch, config, 0, itertools.starmap), LaidOut(scratch))
-    dropped: list[int] = np.flatnonzero(kept != np.arange(len(texts))).tolist()
+    laid, rows = InMemory(column, sketches_NP, digests_N2), np.arange(len(texts))
+    groups, unique = rows.astype(np.uint32), np.ones(len(texts), np.bool_)
+    equal = equal_pairs(laid, np.ascontiguousarray(digests_N2[:, 0]), rows)
+    join(groups, equal)
+    unique[equal[:, 1]] = False
+    keys_BN = np.ascontiguousarray(keys_NB.T)
+    known = unique, groups, 0, config.min_jaccard, config.ngram, folds
+    for first, last in _waves(shape.bands):
+        for edges in [near_pairs(laid, keys, rows, *known) for keys in keys_BN[first - 1 : last]]:
+            join(groups, edges)
+    dropped: list[int] = np.flatnonzero(_choose(groups, laid) != rows).tolist()
     return dropped
 
 

@@ -16,6 +16,8 @@ from pipeline.layout import LaidOut, save
 from pipeline.letters import Fold
 from pipeline.minhash import least_share
 
+KEYS = types.Array(types.uint64, 1, "C", readonly=True)
+
 
 def edges_path(scratch: Path, band: int, range_index: int) -> Path:
     """Name the file of the (E, 2) pairs of rows found in a range of a band; band 0 is the exact pass."""
@@ -28,16 +30,21 @@ def groups_path(scratch: Path, wave: int) -> Path:
 
 
 def find_equal(scratch: Path, range_index: int) -> None:
-    """Pair each row with the preferred of those whose letters are equal."""
+    """Write the pairs of equal letters in a range of digests."""
     laid = LaidOut(scratch)
-    keys, rows = laid.keyed(0, range_index)
-    rows = np.sort(rows[_shared(keys)])
-    digests, preference = laid.facts(rows, "digest"), laid.facts(rows, "preference")
+    save(edges_path(scratch, 0, range_index), equal_pairs(laid, *laid.keyed(0, range_index)))
+
+
+def equal_pairs(laid: LaidOut, keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pair each of some rows with the preferred of those whose letters are equal: (E, 2). `keys` are of digests."""
+    rows = np.sort(rows[_shared(keys, np.ones(len(keys), np.bool_))])
+    digests, preference = laid.facts(rows, "digest", "preference")
     order = np.lexsort((rows, preference, digests[:, 1], digests[:, 0]))
     rows, digests = rows[order], digests[order]
     begins = np.append(True, (digests[1:] != digests[:-1]).any(axis=1))[: len(rows)]
     first = rows[np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))] if len(rows) else rows
-    save(edges_path(scratch, 0, range_index), np.column_stack([first, rows])[~begins])
+    edges: NDArray[np.int64] = np.column_stack([first, rows])[~begins]
+    return edges
 
 
 def find_near(
@@ -50,26 +57,45 @@ def find_near(
     ngram: int,
     folds: tuple[Fold, ...],
 ) -> None:
-    """Pair rows that share a band's key and reach `min_jaccard`.
+    """Write the pairs that a range of a band's keys brings together and that reach `min_jaccard`."""
+    laid = LaidOut(scratch)
+    unique = np.load(scratch / "unique.npy", mmap_mode="r")
+    groups = np.load(groups_path(scratch, wave), mmap_mode="r")
+    found = laid.keyed(band, range_index)
+    edges = near_pairs(laid, *found, unique, groups, num_earlier, min_jaccard, ngram, folds)
+    save(edges_path(scratch, band, range_index), edges)
+
+
+def near_pairs(
+    laid: LaidOut,
+    keys: NDArray[np.uint64],
+    rows: NDArray[np.int64],
+    unique: NDArray[np.bool_],
+    groups: NDArray[np.uint32],
+    num_earlier: int,
+    min_jaccard: float,
+    ngram: int,
+    folds: tuple[Fold, ...],
+) -> NDArray[np.int64]:
+    """Pair those of some rows that share a band's key and reach `min_jaccard`: (E, 2).
 
     In a bucket, each row is compared with those preferred to it, in turn, until it reaches one. Once it has, no later
     row is compared with it. Rows of earlier runs, the first `num_earlier`, are not compared with each other.
+
+    Args:
+        unique: (N,) of all rows, whether no row before has the same letters; only such take part.
+        groups: (N,) of all rows, the groups known so far.
     """
-    laid = LaidOut(scratch)
-    keys, rows = laid.keyed(band, range_index)
-    unique_text = np.load(scratch / "unique.npy", mmap_mode="r")[rows]
-    keys, rows = keys[unique_text], rows[unique_text]
-    shared = _shared(keys)
+    shared = _shared(keys, unique[rows])
     keys, rows = keys[shared], rows[shared]
-    groups = np.load(groups_path(scratch, wave), mmap_mode="r")[rows]
-    alive = _open(keys, groups, rows < num_earlier)
-    keys, rows, groups = keys[alive], rows[alive], groups[alive]
+    group = groups[rows]
+    alive = _open(keys, group, rows < num_earlier)
+    keys, rows, group = keys[alive], rows[alive], group[alive]
     known, place = np.unique(rows, return_inverse=True)
-    digests = laid.facts(known, "digest")
-    order = np.lexsort((digests[place, 0], laid.facts(known, "preference")[place], keys))
-    order = order[_first_of_group(keys[order], groups[order])]
+    digests, preference, sketches_NP = map(np.ascontiguousarray, laid.facts(known, "digest", "preference", "sketch"))
+    order = np.lexsort((digests[place, 0], preference[place], keys))
+    order = order[_first_of_group(keys[order], group[order])]
     keys, rows, place = keys[order], rows[order], place[order]
-    sketches_NP = np.ascontiguousarray(laid.facts(known, "sketch"))
     bins = max(1, laid.bins)
     least = int(np.ceil(least_share(min_jaccard, bins) * bins))
     edges, joined = [np.zeros((0, 2), np.int64)], np.zeros(len(rows), np.bool_)
@@ -81,7 +107,7 @@ def find_near(
         edges.append(rows[pairs[reached]])
         joined[pairs[reached, 1]] = True
         at_once *= 2
-    save(edges_path(scratch, band, range_index), np.concatenate(edges))
+    return np.concatenate(edges)
 
 
 def join(groups: NDArray[np.uint32], edges: NDArray[np.int64]) -> None:
@@ -89,12 +115,12 @@ def join(groups: NDArray[np.uint32], edges: NDArray[np.int64]) -> None:
     _join(groups, np.ascontiguousarray(edges, np.int64))
 
 
-def _shared(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return the places of the keys that occur more than once, in the order of the keys."""
-    order = np.argsort(keys)
-    in_order = keys[order]
-    same = in_order[1:] == in_order[:-1]
-    return order[np.append(same, False) | np.append(False, same)] if len(keys) else order
+def _shared(keys: NDArray[np.uint64], taking_part: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the places of the keys that occur more than once among those that take part, in the order of the keys."""
+    places = _perhaps_shared(keys, taking_part)
+    order: NDArray[np.int64] = places[np.argsort(keys[places])]
+    same = np.diff(keys[order]) == 0
+    return order[np.append(same, False) | np.append(False, same)] if len(order) else order
 
 
 def _open(keys: NDArray[np.uint64], groups: NDArray[np.uint32], earlier: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -116,9 +142,27 @@ def _first_of_group(keys: NDArray[np.uint64], groups: NDArray[np.uint32]) -> NDA
     return np.sort(order[anew])
 
 
+@njit(types.int64[::1](KEYS, types.Array(types.boolean, 1, "C", readonly=True)), nogil=True, cache=True)
+def _perhaps_shared(keys, taking_part):  # type: ignore[no-untyped-def]
+    """Return the places of keys that take part and whose last bits another's are too: all shared ones, and few more."""
+    slots = 64
+    while slots < 8 * len(keys):
+        slots *= 2
+    last_slot, met = np.uint64(slots - 1), np.zeros(slots, np.uint8)
+    for place in range(len(keys)):
+        if taking_part[place]:
+            met[keys[place] & last_slot] = min(2, met[keys[place] & last_slot] + 1)
+    places, found = np.empty(len(keys), np.int64), 0
+    for place in range(len(keys)):
+        if taking_part[place] and met[keys[place] & last_slot] == 2:
+            places[found] = place
+            found += 1
+    return places[:found].copy()
+
+
 @njit(
     types.int64[:, ::1](
-        types.Array(types.uint64, 1, "C", readonly=True), types.int64[::1], types.uint8[:, ::1],
+        KEYS, types.int64[::1], types.uint8[:, ::1],
         types.boolean[::1], types.int64, types.int64, types.boolean[::1], types.int64[::1],
     ),
     nogil=True,

@@ -185,7 +185,7 @@ def _choose(groups: NDArray[np.uint32], laid: LaidOut) -> NDArray[np.uint32]:
     in_group[groups[in_group]] = True
     for start in range(0, len(groups), ROWS_AT_ONCE):  # the groups that are named by these rows
         members = np.flatnonzero(in_group & (groups >= start) & (groups < start + ROWS_AT_ONCE))
-        group, preference = groups[members], laid.facts(members, "preference")
+        group, (preference,) = groups[members], laid.facts(members, "preference")
         order = np.lexsort((preference, group))
         members, group, preference = members[order], group[order], preference[order]
         begins = np.flatnonzero(np.append(True, group[1:] != group[:-1])[: len(group)])
@@ -227,8 +227,9 @@ def _mark_shard(scratch: Path, shard: int, windows: int, config: DedupConfig, pa
     details: list[str | None] = [None] * (end - start)
     dropped = np.flatnonzero(kept != np.arange(start, end))
     stays, place = np.unique(kept[dropped], return_inverse=True)
-    ids, digests = laid.ids(stays), laid.facts(stays, "digest")[place]
-    equal = (digests == laid.facts(dropped + start, "digest")).all(axis=1)
+    ids = laid.ids(stays)
+    (kept_digests,), (digests,) = laid.facts(stays, "digest"), laid.facts(dropped + start, "digest")
+    equal = (kept_digests[place] == digests).all(axis=1)
     near = dropped[~equal] + start
     compared, pairs = np.unique(np.column_stack([kept[near - start], near]), return_inverse=True)
     similar = np.ones(len(dropped))

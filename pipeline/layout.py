@@ -169,12 +169,14 @@ class LaidOut:
             rows.append(part["row"].astype(np.int64) + start)
         return np.concatenate(keys), np.concatenate(rows)
 
-    def facts(self, rows: NDArray[np.int64], field: str) -> NDArray[Any]:
-        """Return one field of the facts of M rows, given in ascending order: only their pages are read."""
-        found = [np.zeros(0, self._kind)[field]]
+    def facts(self, rows: NDArray[np.int64], *fields: str) -> list[NDArray[Any]]:
+        """Return fields of the facts of M rows, given in ascending order: only their pages are read, once."""
+        found = [[np.zeros(0, self._kind)[field]] for field in fields]
         for shard, local in self._by_shard(rows):
-            found.append(_mapped(f"{self._folders[shard]}/facts.bin", self._kind)[field][local])
-        return np.concatenate(found)
+            facts = _mapped(f"{self._folders[shard]}/facts.bin", self._kind)
+            for field, parts in zip(fields, found, strict=True):
+                parts.append(facts[field][local])
+        return [np.concatenate(parts) for parts in found]
 
     def struck(self, shard: int) -> NDArray[np.int64]:
         """Return the rows of a shard that an exam contains."""
@@ -198,15 +200,14 @@ class LaidOut:
         `rows` ascend. Their texts are held where they come to no more than TEXT_BYTES_AT_ONCE, so that round after
         round of pairs reads them once.
         """
-        sizes = self.facts(rows, "text_bytes")
+        (sizes,) = self.facts(rows, "text_bytes")
         held = self.texts(rows) if sizes.sum() <= TEXT_BYTES_AT_ONCE else None
 
         def compare(pairs_M2: NDArray[np.int64]) -> NDArray[np.float64]:
+            if held:
+                return jaccard_of(*held, pairs_M2, ngram, folds)
             order = np.lexsort((pairs_M2[:, 1], pairs_M2[:, 0]))
             pairs_M2, similar = pairs_M2[order], np.zeros(len(pairs_M2))
-            if held:
-                similar[order] = jaccard_of(*held, pairs_M2, ngram, folds)
-                return similar
             for part in _portions(pairs_M2, sizes[pairs_M2]):
                 needed, places = np.unique(pairs_M2[part], return_inverse=True)
                 similar[order[part]] = jaccard_of(*self.texts(rows[needed]), places.reshape(-1, 2), ngram, folds)
@@ -215,12 +216,12 @@ class LaidOut:
         return compare
 
     def _strings(self, rows: NDArray[np.int64], name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        sizes = self.facts(rows, f"{name}_bytes")
+        starts, sizes = self.facts(rows, f"{name}_start", f"{name}_bytes")
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         data, place = np.empty(offsets[-1], np.uint8), 0
         for shard, local in self._by_shard(rows):
-            starts = _mapped(f"{self._folders[shard]}/facts.bin", self._kind)[f"{name}_start"][local]
-            _copy(_mapped(f"{self._folders[shard]}/{name}s.bin", np.dtype(np.uint8)), starts, offsets[place:], data)
+            strings = _mapped(f"{self._folders[shard]}/{name}s.bin", np.dtype(np.uint8))
+            _copy(strings, starts[place : place + len(local)], offsets[place:], data)
             place += len(local)
         return data, offsets
 
@@ -264,8 +265,9 @@ def _read(path: str, kind: np.dtype[Any], begin: int, end: int) -> NDArray[Any]:
 def _copy(strings, starts, offsets, data):  # type: ignore[no-untyped-def]
     """Copy each string to its place between two offsets."""
     for place in range(len(starts)):
-        for byte in range(offsets[place + 1] - offsets[place]):
-            data[offsets[place] + byte] = strings[starts[place] + byte]
+        start, begin = np.uint64(starts[place]), np.uint64(offsets[place])
+        for byte in range(np.uint64(offsets[place + 1]) - begin):
+            data[begin + byte] = strings[start + byte]
 
 
 def save(path: Path, array: NDArray[Any]) -> None:

@@ -77,10 +77,13 @@ def jaccard_of(
 ) -> NDArray[np.float64]:
     """Return |A and B| / |A or B| of the shingles of M pairs of texts, given by their places in `offsets`.
 
-    Pairs that follow each other with the same first text read it once.
+    Of pairs that have a text in common as their first, it is read once.
     """
     letters, similar = letters_of(folds), np.zeros(len(pairs_M2), np.float64)
-    _jaccard(data, offsets, letters.table, letters.spill, ngram, np.ascontiguousarray(pairs_M2, np.int64), similar)
+    order = np.lexsort((pairs_M2[:, 1], pairs_M2[:, 0]))
+    in_order = np.ascontiguousarray(pairs_M2[order], np.int64)
+    _jaccard(data, offsets, letters.table, letters.spill, ngram, in_order, similar)
+    similar[order] = similar.copy()
     return similar
 
 
@@ -182,58 +185,67 @@ def _sketch(data, offsets, table, spill, ngram, rows, seed, keys_NB, sketches_NP
             keys_NB[text, band] = key
 
 
+@njit(types.uint64(types.uint64, types.uint64, HASHES, types.int64[::1], types.int64), nogil=True, cache=True)
+def _slot_of(key, last_slot, keys, owners, owner):  # type: ignore[no-untyped-def]
+    """Return the slot of a key of an owner's in a hash table with open addressing, or the free one where it goes.
+
+    A slot counts only under its owner, so that no table is ever cleared.
+    """
+    slot = key & last_slot
+    while owners[slot] == owner and keys[slot] != key:
+        slot = (slot + ONE) & last_slot
+    return slot
+
+
+@njit(types.uint64(types.int64), nogil=True, cache=True)
+def _last_slot(size):  # type: ignore[no-untyped-def]
+    """Return the last slot of a table for so many keys: at most half full, and no wider in memory than that."""
+    slots = 4
+    while slots < 2 * size:
+        slots *= 2
+    return np.uint64(slots - 1)
+
+
 @njit(
     types.void(BYTES, OFFSETS, TABLE, TABLE, types.int64, types.int64[:, ::1], types.float64[::1]),
     nogil=True,
     cache=True,
 )
 def _jaccard(data, offsets, table, spill, ngram, pairs_M2, similar):  # type: ignore[no-untyped-def]
-    """Two hash tables with open addressing: the left text's shingles, and what the right one has beyond them.
-
-    A slot counts only under the number of its text, so that no table is ever cleared.
-    """
+    """Two hash tables: the left text's shingles, and what the right one has beyond them; owners are pairs, from 1."""
     longest = 0
     for pair in range(len(pairs_M2)):
         for side in range(2):
             text = pairs_M2[pair, side]
             longest = max(longest, offsets[text + 1] - offsets[text])
-    slots = 4
-    while slots < 2 * (longest + 1):
-        slots *= 2
-    last_slot = np.uint64(slots - 1)
+    slots = np.int64(_last_slot(longest + 1)) + 1
     points, hashes = np.empty(longest + 1, np.uint32), np.empty(longest + 1, np.uint64)
     left_keys, right_keys = np.empty(slots, np.uint64), np.empty(slots, np.uint64)
-    left_of, right_of = np.zeros(slots, np.int64), np.zeros(slots, np.int64)  # the text or pair of a slot, from 1
+    left_of, right_of = np.zeros(slots, np.int64), np.zeros(slots, np.int64)
     met_by = np.zeros(slots, np.int64)  # the last pair whose right text had the left shingle of a slot
-    left, num_left = np.int64(-1), 0
-    for pair in range(len(pairs_M2)):
-        if pairs_M2[pair, 0] != left:
-            left = pairs_M2[pair, 0]
+    first, num_left, left_last = 0, 0, np.uint64(0)  # the first pair of this left text
+    for pair in range(1, len(pairs_M2) + 1):
+        left, right = pairs_M2[pair - 1, 0], pairs_M2[pair - 1, 1]
+        if first == 0 or left != pairs_M2[first - 1, 0]:
+            first, num_left = pair, 0
             count = read_letters(data, offsets[left], offsets[left + 1], table, spill, points)
-            num_left = 0
-            for place in range(shingle(points, count, ngram, hashes)):
-                slot = np.int64(hashes[place] & last_slot)
-                while left_of[slot] == left + 1 and left_keys[slot] != hashes[place]:
-                    slot = (slot + 1) & (slots - 1)
-                if left_of[slot] != left + 1:
-                    left_of[slot], left_keys[slot] = left + 1, hashes[place]
-                    num_left += 1
-        right = pairs_M2[pair, 1]
+            size = shingle(points, count, ngram, hashes)
+            left_last = _last_slot(size)
+            for place in range(size):
+                slot = _slot_of(hashes[place], left_last, left_keys, left_of, first)
+                num_left += left_of[slot] != first
+                left_of[slot], left_keys[slot] = first, hashes[place]
         count = read_letters(data, offsets[right], offsets[right + 1], table, spill, points)
+        size = shingle(points, count, ngram, hashes)
+        right_last = _last_slot(size)
         common = beyond = 0
-        for place in range(shingle(points, count, ngram, hashes)):
-            slot = np.int64(hashes[place] & last_slot)
-            while left_of[slot] == left + 1 and left_keys[slot] != hashes[place]:
-                slot = (slot + 1) & (slots - 1)
-            if left_of[slot] == left + 1:
-                if met_by[slot] != pair + 1:
-                    met_by[slot] = pair + 1
-                    common += 1
-                continue
-            slot = np.int64(hashes[place] & last_slot)
-            while right_of[slot] == pair + 1 and right_keys[slot] != hashes[place]:
-                slot = (slot + 1) & (slots - 1)
-            if right_of[slot] != pair + 1:
-                right_of[slot], right_keys[slot] = pair + 1, hashes[place]
-                beyond += 1
-        similar[pair] = common / (num_left + beyond)
+        for place in range(size):
+            slot = _slot_of(hashes[place], left_last, left_keys, left_of, first)
+            if left_of[slot] == first:
+                common += met_by[slot] != pair
+                met_by[slot] = pair
+            else:
+                slot = _slot_of(hashes[place], right_last, right_keys, right_of, pair)
+                beyond += right_of[slot] != pair
+                right_of[slot], right_keys[slot] = pair, hashes[place]
+        similar[pair - 1] = common / (num_left + beyond)
