@@ -24,12 +24,12 @@ from unify.checks.form import too_long as too_long
 from unify.checks.form import too_short as too_short
 from unify.checks.form import without_thinking as without_thinking
 from unify.checks.form import wrong_language as wrong_language
-from unify.checks.support import NUMBER as NUMBER
+from unify.checks.quantities import ungrounded_number as ungrounded_number
+from unify.checks.quantities import wrong_unit as wrong_unit
 from unify.checks.support import copied_answer as copied_answer
 from unify.checks.support import foreign_name as foreign_name
 from unify.checks.support import low_support as low_support
 from unify.checks.support import support_share as support_share
-from unify.checks.support import ungrounded_number as ungrounded_number
 from unify.checks.words import ASKING as ASKING
 from unify.checks.words import CJK as CJK
 from unify.checks.words import STOPWORDS as STOPWORDS

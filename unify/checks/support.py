@@ -4,15 +4,6 @@ import re
 
 from unify.checks.words import ASKING, CJK, content_words, stem, terms
 
-NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-
-
-def ungrounded_number(answer: str, passage: str) -> str | None:
-    """Find the first number of an answer that its passage does not have; list numbers of one digit do not count."""
-    known = {number.replace(",", "") for number in NUMBER.findall(passage)}
-    listed = re.sub(r"(?m)^\s*\d{1,2}[.、)）]", "", answer)
-    return next((number for number in NUMBER.findall(listed) if number.replace(",", "") not in known), None)
-
 
 def support_share(answer: str, passage: str) -> float:
     """Return the share of an answer's n-grams (2 Chinese characters, or 1 word of content) that its passage has."""

@@ -79,6 +79,7 @@ def judge_answer(question: str, answer: str, finish_reason: str, subject: Subjec
             ("not_standalone", checks.not_standalone(answer)),
             ("repetition", checks.repetition(answer)),
             ("ungrounded_number", checks.ungrounded_number(answer, subject.known)),
+            ("wrong_unit", checks.wrong_unit(answer, subject.known)),
             (
                 "low_support",
                 checks.low_support(answer, subject.text, limits.min_support) if subject.same_language else None,

@@ -47,7 +47,7 @@ def test_candidates_are_tried_in_order_and_a_second_round_is_another_request() -
 def test_an_answer_with_a_number_of_its_own_is_rejected_and_kept() -> None:
     wrong = "Allopurinol lowers serum urate below 250 micromol/L and prevents attacks of gout."
     pair, _ = write([(QUESTION,), (wrong,), (wrong,)], passage())
-    assert (pair.reason, pair.detail, pair.answer) == ("ungrounded_number", "answer: 250", wrong)
+    assert (pair.reason, pair.detail, pair.answer) == ("ungrounded_number", "answer: 250 micromol/L", wrong)
 
 
 def test_thinking_is_stripped_or_a_reason() -> None:
