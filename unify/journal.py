@@ -1,7 +1,9 @@
 """The journal: every received response by request hash, in one SQLite file, so that a rerun never pays twice.
 
 A response is committed, and synced to the disk, before anyone sees it; responses that arrive together share a commit.
-One process owns the file, on a local disk: SQLite's locks and its write-ahead log do not hold on a network one.
+Rows are appended in the order of arrival and found by an index of 32-byte hashes, which is what keeps a file of
+millions small and quick to write. What was spent is summed in the same commit. One process owns the file, on a local
+disk: SQLite's locks and its write-ahead log do not hold on a network one.
 """
 
 import asyncio
@@ -9,24 +11,49 @@ import fcntl
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.recipe import RecipeError
 from unify.request import Ask, Request, Response, request_hash
 
-VERSION = 2  # of the table; version 1 had no column `about`
+VERSION = 3  # of the tables; 1 had no column `about`, 1 and 2 were ordered by hash and did not know what was spent
 _NETWORK = """
     nfs nfs4 cifs smb3 smbfs 9p afs ceph fuse.ceph glusterfs fuse.glusterfs lustre beegfs gpfs ocfs2 pvfs2 orangefs
     fuse.sshfs fuse.s3fs fuse.rclone fuse.juicefs fuse.gcsfuse fuse.blobfuse2
 """
 NETWORK_FILESYSTEMS = frozenset(_NETWORK.split())
-TABLE = """CREATE TABLE IF NOT EXISTS responses (
-    hash TEXT PRIMARY KEY, texts TEXT NOT NULL, finish_reasons TEXT NOT NULL, fingerprint TEXT NOT NULL,
-    prompt_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, received REAL NOT NULL,
-    about TEXT NOT NULL DEFAULT '') WITHOUT ROWID"""
+RESPONSES = """CREATE TABLE IF NOT EXISTS responses (
+    hash BLOB NOT NULL UNIQUE, texts BLOB NOT NULL, finish_reasons TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, received REAL NOT NULL, about TEXT NOT NULL)"""
+SPENT = """CREATE TABLE IF NOT EXISTS spent (
+    model TEXT PRIMARY KEY, requests INTEGER NOT NULL,
+    prompt_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL)"""
+ADD = """INSERT INTO spent VALUES (?, ?, ?, ?) ON CONFLICT (model) DO UPDATE
+    SET requests = requests + excluded.requests, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+    output_tokens = output_tokens + excluded.output_tokens"""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What answers of a model have cost so far: received responses, and the tokens that servers counted."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A response on its way to the disk."""
+
+    name: str
+    response: Response
+    model: str
+    about: str
+    done: asyncio.Future[None]
 
 
 class Journal:
@@ -34,18 +61,26 @@ class Journal:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._waiting: asyncio.Queue[tuple[str, Response, str, asyncio.Future[None]]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Kept] = asyncio.Queue()
 
     def find(self, name: str) -> Response | None:
         """Look up the response to the request of a hash."""
         columns = "texts, finish_reasons, fingerprint, prompt_tokens, output_tokens"
-        row = self._database.execute(f"SELECT {columns} FROM responses WHERE hash = ?", (name,)).fetchone()
-        return Response(tuple(json.loads(row[0])), tuple(json.loads(row[1])), *row[2:]) if row else None
+        row = self._database.execute(
+            f"SELECT {columns} FROM responses WHERE hash = ?", (bytes.fromhex(name),)
+        ).fetchone()
+        return Response(_unpacked(row[0]), tuple(json.loads(row[1])), *row[2:]) if row else None
 
-    async def keep(self, name: str, response: Response, about: str) -> None:
+    def spent(self, model: str) -> Spent:
+        """Sum what a model's responses cost, purged ones too; those from before models were noted count for any."""
+        sums = "sum(requests), sum(prompt_tokens), sum(output_tokens)"
+        row = self._database.execute(f"SELECT {sums} FROM spent WHERE model IN (?, '')", (model,)).fetchone()
+        return Spent(*(value or 0 for value in row))
+
+    async def keep(self, name: str, response: Response, *, model: str, about: str) -> None:
         """Commit a response, with the id of the passage that it is about."""
         done = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((name, response, about, done))
+        self._waiting.put_nowait(Kept(name, response, model, about, done))
         await done
 
     async def write(self) -> None:
@@ -54,36 +89,48 @@ class Journal:
             batch = [await self._waiting.get()]
             while not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
-            try:
-                self._commit([(name, response, about) for name, response, about, _ in batch])
-            except sqlite3.Error as error:
-                for *_, done in batch:
-                    if not done.cancelled():
-                        done.set_exception(RecipeError(f"journal: cannot commit: {error}"))
-                continue
-            for *_, done in batch:
-                if not done.cancelled():
-                    done.set_result(None)
+            self._commit(batch)
 
-    def _commit(self, batch: list[tuple[str, Response, str]]) -> None:
-        rows = []
-        for name, response, about in batch:
-            fields = asdict(response)
-            texts, reasons = (json.dumps(fields[key], ensure_ascii=True) for key in ("texts", "finish_reasons"))
-            rows.append(
-                (
-                    name,
-                    texts,
-                    reasons,
-                    response.fingerprint,
-                    response.prompt_tokens,
-                    response.output_tokens,
-                    time.time(),
-                    about,
+    def write_rest(self) -> None:
+        """Commit what still waits, as the last thing before the file is closed."""
+        batch = [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
+        if batch:
+            self._commit(batch)
+
+    def _commit(self, batch: Sequence[Kept]) -> None:
+        try:
+            with self._database:
+                self._database.executemany(
+                    "INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(_row, batch)
                 )
-            )
-        with self._database:
-            self._database.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                for model in {kept.model for kept in batch}:
+                    of_model = [kept.response for kept in batch if kept.model == model]
+                    tokens = [(response.prompt_tokens, response.output_tokens) for response in of_model]
+                    self._database.execute(ADD, (model, len(of_model), *map(sum, zip(*tokens, strict=True))))
+        except sqlite3.Error as error:
+            for kept in batch:
+                if not kept.done.done():
+                    kept.done.set_exception(RecipeError(f"journal: cannot commit: {error}"))
+            return
+        for kept in batch:
+            if not kept.done.done():
+                kept.done.set_result(None)
+
+
+def _row(kept: Kept) -> tuple[bytes, bytes, str, str, int, int, float, str]:
+    response = kept.response
+    fingerprint = response.fingerprint.encode("utf-8", "replace").decode()  # a server may send half a character
+    reasons = json.dumps(response.finish_reasons)
+    tokens = response.prompt_tokens, response.output_tokens
+    return bytes.fromhex(kept.name), _packed(response.texts), reasons, fingerprint, *tokens, time.time(), kept.about
+
+
+def _packed(texts: Sequence[str]) -> bytes:
+    return json.dumps(texts, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _unpacked(texts: bytes) -> tuple[str, ...]:
+    return tuple(json.loads(texts.decode("utf-8", "surrogatepass")))
 
 
 @asynccontextmanager
@@ -106,6 +153,7 @@ async def open_journal(path: Path, mounts: Path = Path("/proc/self/mounts")) -> 
             yield journal
         finally:
             writer.cancel()
+            journal.write_rest()
 
 
 def responses_about(path: Path, source: str, of_others: Callable[[], Iterable[str]]) -> list[str]:
@@ -118,9 +166,10 @@ def responses_about(path: Path, source: str, of_others: Callable[[], Iterable[st
     if not path.exists():
         return []
     with _owning(path), closing(_connect(path)) as database:
-        rows = database.execute("SELECT hash, about FROM responses ORDER BY hash").fetchall()
-    others = set(of_others()) if any(not about for _, about in rows) else set()
-    return [name for name, about in rows if about.startswith(f"{source}/") or not (about or name in others)]
+        about_none = database.execute("SELECT 1 FROM responses WHERE about = '' LIMIT 1").fetchone()
+        others = {bytes.fromhex(name) for name in of_others()} if about_none else set()
+        rows = database.execute("SELECT hash, about FROM responses ORDER BY hash")
+        return [hash.hex() for hash, about in rows if about.startswith(f"{source}/") or not (about or hash in others)]
 
 
 def forget(path: Path, names: Iterable[str]) -> None:
@@ -128,13 +177,20 @@ def forget(path: Path, names: Iterable[str]) -> None:
     with _owning(path), closing(_connect(path)) as database:
         database.execute("PRAGMA secure_delete = ON")
         with database:
-            database.executemany("DELETE FROM responses WHERE hash = ?", ((name,) for name in names))
+            database.executemany("DELETE FROM responses WHERE hash = ?", ((bytes.fromhex(name),) for name in names))
         database.execute("VACUUM")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def remembering(journal: Journal, complete: Ask) -> Ask:
-    """Answer from the journal, and by `complete` only what it does not hold; equal requests share one call."""
+Admit = Callable[[Request], AbstractAsyncContextManager[object]]
+
+
+def remembering(journal: Journal, complete: Ask, admit: Admit = lambda _: nullcontext()) -> Ask:
+    """Answer from the journal, and by `complete` only what it does not hold; equal requests share one call.
+
+    Args:
+        admit: entered before a request is sent and left when its response is committed, or failed.
+    """
     under_way: dict[str, asyncio.Task[Response]] = {}
 
     async def ask(request: Request) -> Response:
@@ -147,8 +203,9 @@ def remembering(journal: Journal, complete: Ask) -> Ask:
         return await under_way[name]
 
     async def _ask_and_keep(request: Request, name: str) -> Response:
-        response = await complete(request)
-        await journal.keep(name, response, request.about)
+        async with admit(request):
+            response = await complete(request)
+            await journal.keep(name, response, model=request.model, about=request.about)
         return response
 
     return ask
@@ -186,13 +243,35 @@ def _connect(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version not in (0, 1, VERSION):
+        if version not in (0, 1, 2, VERSION):
             raise RecipeError(f"{path}: got journal version {version}, expected at most {VERSION}")
-        if version == 1:
-            database.execute("ALTER TABLE responses ADD COLUMN about TEXT NOT NULL DEFAULT ''")
-        database.execute(TABLE)
+        if version in (1, 2):
+            _migrate(database, version)
+        database.execute(RESPONSES)
+        database.execute(SPENT)
         database.execute(f"PRAGMA user_version = {VERSION}")
         database.commit()
     except sqlite3.Error as error:
         raise RecipeError(f"{path}: not a journal: {error}") from None
     return database
+
+
+def _migrate(database: sqlite3.Connection, version: int) -> None:
+    """Bring a table of version 1 or 2 to this one, in one transaction."""
+    database.create_function("packed_hash", 1, bytes.fromhex, deterministic=True)
+    database.create_function("packed_texts", 1, lambda texts: _packed(json.loads(texts)), deterministic=True)
+    about = "about" if version == 2 else "''"
+    database.execute("BEGIN IMMEDIATE")
+    database.execute("ALTER TABLE responses RENAME TO before")
+    database.execute(RESPONSES)
+    database.execute(
+        "INSERT INTO responses SELECT packed_hash(hash), packed_texts(texts), finish_reasons, fingerprint, "
+        f"prompt_tokens, output_tokens, received, {about} FROM before"
+    )
+    database.execute(SPENT)
+    totals = "count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(output_tokens), 0)"
+    database.execute(f"INSERT INTO spent SELECT '', {totals} FROM before")
+    database.execute("DROP TABLE before")
+    database.execute(f"PRAGMA user_version = {VERSION}")
+    database.commit()
+    database.execute("VACUUM")

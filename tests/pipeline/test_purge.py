@@ -16,6 +16,7 @@ from pipeline.line import read_line
 from pipeline.purge import find_remains
 from pipeline.shards import only_run
 from tests.fakes_server import Fake, Reply, fake_server
+from tests.unify.journals import as_of_version
 from tests.world import write_world
 
 SOURCE = "encyclopedia"  # its near copies are dropped whole by dedup
@@ -150,9 +151,7 @@ def test_the_journal_forgets_every_try_of_the_source_and_keeps_the_others(world)
 
 def test_of_an_old_journal_only_what_is_known_to_be_anothers_stays(world):
     about = responses(world)
-    with closing(sqlite3.connect(world / "data" / "journal.sqlite")) as database, database:
-        database.execute("ALTER TABLE responses DROP COLUMN about")
-        database.execute("PRAGMA user_version = 1")
+    as_of_version(1, world / "data" / "journal.sqlite")
     assert main(["gc", "--purge", SOURCE, str(world / "data"), "--delete"]) == 0
     left = set(responses(world))
     assert left

@@ -2,15 +2,18 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pipeline.recipe import RecipeError
-from unify.journal import filesystem_of, open_journal, remembering
+from tests.unify.journals import as_of_version
+from unify.journal import Spent, filesystem_of, forget, open_journal, remembering
 from unify.request import Request, Response, request_hash
 
 RESPONSE = Response(("一个问题？", "a second"), ("stop", "length"), "fp", 3, 5)
+NAME = "0f" * 32
 
 
 def request(text: str = "hello", attempt: int = 0) -> Request:
@@ -22,14 +25,86 @@ def request(text: str = "hello", attempt: int = 0) -> Request:
 def test_a_response_survives_reopening(tmp_path: Path) -> None:
     async def first() -> None:
         async with open_journal(tmp_path / "j.sqlite") as journal:
-            await journal.keep("name", RESPONSE, "book/1#a")
+            await journal.keep(NAME, RESPONSE, model="model", about="book/1#a")
 
     async def second() -> Response | None:
         async with open_journal(tmp_path / "j.sqlite") as journal:
-            return journal.find("name")
+            return journal.find(NAME)
 
     asyncio.run(first())
     assert asyncio.run(second()) == RESPONSE
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_journals_of_earlier_versions_are_taken_over_whole(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "j.sqlite"
+    named = {f"{number:064x}": Response((f"第{number}个", "x"), ("stop",), "fp", number, 2) for number in range(50)}
+
+    async def write() -> None:
+        async with open_journal(path) as journal:
+            await asyncio.gather(*(journal.keep(name, one, model="m", about="web/1#a") for name, one in named.items()))
+
+    async def read() -> tuple[dict[str, Response | None], Spent, Spent]:
+        async with open_journal(path) as journal:
+            return {name: journal.find(name) for name in named}, journal.spent("m"), journal.spent("other")
+
+    asyncio.run(write())
+    as_of_version(version, path)
+    for _ in range(2):
+        found, spent, others = asyncio.run(read())
+        assert found == named
+        assert spent == others == Spent(50, sum(range(50)), 100)  # whose they were was not noted: they count for any
+    with closing(sqlite3.connect(path)) as database:
+        assert {about for (about,) in database.execute("SELECT about FROM responses")} == {"", "web/1#a"} - (
+            {"web/1#a"} if version == 1 else {""}
+        )
+
+
+def test_what_was_spent_is_counted_by_model_and_not_forgotten_with_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+
+    async def write() -> None:
+        async with open_journal(path) as journal:
+            for number, model in enumerate(("m", "m", "n")):
+                await journal.keep(f"{number:064x}", RESPONSE, model=model, about="web/1#a")
+
+    async def spent(model: str) -> Spent:
+        async with open_journal(path) as journal:
+            return journal.spent(model)
+
+    asyncio.run(write())
+    forget(path, [f"{number:064x}" for number in range(3)])
+    assert asyncio.run(spent("m")) == Spent(2, 6, 10)
+    assert asyncio.run(spent("n")) == Spent(1, 3, 5)
+    assert asyncio.run(spent("nobody")) == Spent()
+
+
+def test_what_waits_when_a_run_ends_is_written(tmp_path: Path) -> None:
+    async def leave_at_once() -> None:
+        async with open_journal(tmp_path / "j.sqlite") as journal:
+            waiting = asyncio.create_task(journal.keep(NAME, RESPONSE, model="m", about="a"))
+            await asyncio.sleep(0)
+        await waiting
+
+    async def find() -> Response | None:
+        async with open_journal(tmp_path / "j.sqlite") as journal:
+            return journal.find(NAME)
+
+    asyncio.run(leave_at_once())
+    assert asyncio.run(find()) == RESPONSE
+
+
+def test_half_characters_survive(tmp_path: Path) -> None:
+    broken = Response(("\ud83d half", "\x00"), ("stop",), "fp\udc80", 1, 1)
+
+    async def there_and_back() -> Response | None:
+        async with open_journal(tmp_path / "j.sqlite") as journal:
+            await journal.keep(NAME, broken, model="m", about="a")
+            return journal.find(NAME)
+
+    found = asyncio.run(there_and_back())
+    assert found is not None
+    assert found.texts == broken.texts
 
 
 def test_a_response_is_on_disk_before_it_is_seen(tmp_path: Path) -> None:
