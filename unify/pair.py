@@ -32,12 +32,18 @@ class Passage:
     @property
     def language(self) -> str:
         """The language that a model must write: zh (classical and traditional, too), en, or und."""
-        return "zh" if self.lang in ("zh-Hans", "zh-Hant", "lzh") else self.lang
+        return language_of(self.lang)
 
     @property
     def heading(self) -> str:
         """The innermost heading that is not the header row of a table; empty if there is none."""
         return next((heading for heading in reversed(self.headings) if " | " not in heading), "")
+
+    @property
+    def subject(self) -> str:
+        """What it is about: title and heading, without a heading that only names a part of any paper."""
+        names = dict.fromkeys([self.title or "", "" if LABELS.fullmatch(self.heading) else self.heading])
+        return " – ".join(name for name in names if name)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,15 @@ class Pair:
     reason: str | None = None
     detail: str | None = None
 
+    def crosses(self, passage: Passage) -> bool:
+        """Tell whether the pair is in another language than its passage."""
+        return language_of(self.lang) != passage.language
+
+
+def language_of(lang: str) -> str:
+    """Return the language of a `lang` as models and checks know it."""
+    return "zh" if lang in ("zh-Hans", "zh-Hant", "lzh") else lang
+
 
 def example_of(passage: Passage, pair: Pair) -> dict[str, Any]:
     """Build the Example row of a pair, with its drop columns."""
@@ -71,12 +86,13 @@ def example_of(passage: Passage, pair: Pair) -> dict[str, Any]:
         {"role": "user", "content": pair.question, "loss": False},
         {"role": "assistant", "content": pair.answer, "loss": True},
     ]
+    crossed = (("from_lang", passage.lang),) if pair.crosses(passage) else ()
     return _row(passage, pair.lang) | {
         "id": f"{passage.id}:{pair.style}:{text_hash(chr(31).join((pair.question, pair.answer)))}",
         "style": pair.style,
         "messages": messages,
         "support": [{"start": start, "end": end} for start, end in pair.support],
-        "checks": [{"name": name, "value": value} for name, value in pair.checks],
+        "checks": [{"name": name, "value": value} for name, value in (*pair.checks, *crossed)],
         "made_by": [vars(made) for made in pair.made_by],
         "drop_reason": pair.reason,
         "drop_detail": pair.detail,

@@ -15,7 +15,9 @@ from pydantic import Field
 from pipeline.recipe import Config
 from pipeline.records import uniform
 
-StyleName = Literal["huatuo2", "excerpt", "heading"]  # a file each in unify/styles; new ones go to the end
+StyleName = Literal[
+    "huatuo2", "excerpt", "heading", "translation"
+]  # a file each in unify/styles; new ones go to the end
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -26,7 +28,7 @@ class RewriteConfig(Config):
     styles: dict[StyleName, Weight] = Field(default={"huatuo2": 1.0})
     styles_by_source: dict[str, dict[StyleName, Weight]] = Field(default={})
     model_languages: tuple[Literal["zh", "en"], ...] = ("zh", "en")  # other passages get styles that ask no model
-    target_lang: Literal["passage", "zh-Hans", "en"] = "passage"  # of huatuo2; the other styles quote the passage
+    target_lang: Literal["passage", "zh-Hans", "en"] = "passage"  # of huatuo2; the others follow the passage
     thinking: Literal["off", "on"] = "off"  # off: the chat template is told so; reasoning is stripped either way
     dialect: Literal["vllm", "openai"] = (
         "vllm"  # openai: without top_k, min_p, repetition_penalty, chat_template_kwargs
@@ -43,8 +45,11 @@ class RewriteConfig(Config):
     candidates: int = Field(default=1, ge=1)  # answers sampled at a time, of which the first that passes is kept
     tries: int = Field(default=2, ge=1)  # rounds of sampling
     repairs: int = Field(default=1, ge=0)  # requests after those that tell the model what is wrong with its text
-    excerpts_per_passage: int = Field(default=1, ge=1)
-    max_excerpt_sentences: int = Field(default=3, ge=1, le=3)
+    max_pairs_per_passage: int = Field(default=4, ge=1)
+    sentences_per_pair: int = Field(default=4, ge=1)  # one pair for so many sentences that say something, rounded up
+    min_coverage: float = Field(default=0.0, ge=0, le=1)  # share of a passage's sentences until which it is asked on
+    excerpt_by: Literal["model", "program"] = "model"  # who chooses the sentences of `excerpt`; program: weak models
+    max_excerpt_sentences: int = Field(default=4, ge=1, le=12)
     max_passage_chars: int = Field(default=6000, ge=1)  # longer ones are dropped, never cut
     min_answer_chars: int = Field(default=40, ge=1)
     max_answer_chars: int = Field(default=4000, ge=1)

@@ -19,6 +19,7 @@ from pipeline.recipe import Recipe, RecipeError, SourceCard, is_private
 from pipeline.records import EXAMPLE, marked_schema, uniform
 from pipeline.shards import Shard, part_name, write_part
 from unify.client import connected
+from unify.coverage import with_coverage
 from unify.journal import open_journal, remembering
 from unify.pair import Passage, example_of, passage_of, without_pair
 from unify.request import Ask, Request, Response, StyleName, request_of
@@ -44,7 +45,8 @@ async def rewrite_passage(passage: Passage, config: RewriteConfig, ask: Ask) -> 
     name = draw_style(passage, config)
     if name is None:
         return [without_pair(passage, "no_style", f"no style of the recipe fits lang {passage.lang}")]
-    rows = [example_of(passage, pair) for pair in await STYLES[name].write(passage, config, ask)]
+    pairs = with_coverage(passage, await STYLES[name].write(passage, config, ask))
+    rows = [example_of(passage, pair) for pair in pairs]
     once = {row["id"]: row for row in reversed(rows)}  # the first of an id, which is a kept one if any is
     return [row for row in rows if once[row["id"]] is row] or [without_pair(passage, "no_pair", name)]
 

@@ -27,7 +27,9 @@ FAULTS = {
         "copied_answer": "the question gives its own answer away",
         "cut_off": "it ends before it is finished; write less",
         "dropped_qualifier": "it leaves out a warning or condition that the text gives beside it",
+        "asked_before": "this was asked already; ask about something else",
         "leak": "it mentions the text, which the reader does not see",
+        "lost_number": "a number of the original is missing",
         "low_support": "the text does not say this",
         "mismatched": "question and answer do not fit each other",
         "no_such_sentence": "there is no sentence of that number",
@@ -38,13 +40,16 @@ FAULTS = {
         "too_short": "it is too short",
         "ungrounded_number": "it has a number that the text does not have",
         "unreadable": "it is not the JSON that was asked for",
+        "wrong_length": "it says more or less than the original",
         "wrong_language": "it has to be in English",
     },
     "zh": {
         "copied_answer": "问题里已经说出了答案",
         "cut_off": "没有写完，请写得短一些",
         "dropped_qualifier": "漏掉了原文紧接着给出的禁忌、条件或提醒",
+        "asked_before": "这个问题已经问过，请问别的内容",
         "leak": "提到了读者看不到的原文",
+        "lost_number": "漏掉了原文中的数字",
         "low_support": "原文没有这样说",
         "mismatched": "问题和回答对不上",
         "no_such_sentence": "没有这个编号的句子",
@@ -55,6 +60,7 @@ FAULTS = {
         "too_short": "太短",
         "ungrounded_number": "出现了原文没有的数字",
         "unreadable": "不是所要求的 JSON",
+        "wrong_length": "与原文相比有增删",
         "wrong_language": "应当使用中文",
     },
 }  # what a reason says to a model; of the others the name alone
@@ -70,7 +76,7 @@ class Step(Generic[T]):
     """
 
     style: str
-    name: str  # question, answer, …: it may be numbered, so that no two steps of a passage agree
+    name: str  # question, answer, …
     language: str  # zh or en: what the model is spoken to in
     prompt: str  # the static text, hashed into `made_by`
     messages: Sequence[tuple[str, str]]
@@ -93,6 +99,12 @@ class Written(Generic[T]):
     def repaired(self) -> bool:
         """Tell whether the value passed after it was sent back."""
         return self.finding is None and len(self.made) > 1
+
+    @property
+    def checks(self) -> tuple[tuple[str, str], ...]:
+        """What the pair's row says of a repair: tried, and whether it helped."""
+        tried = self.made[1:]
+        return ((tried[-1].step, "passed" if self.repaired else "failed"),) if tried else ()
 
 
 async def take(step: Step[T], passage: Passage, config: RewriteConfig, ask: Ask, rounds: int) -> Written[T]:

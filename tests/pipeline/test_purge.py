@@ -38,6 +38,7 @@ def made(served, tmp_path_factory) -> Path:
     """A world that ran to its packed rows with a model's answers, then an unfinished dedup and a training run."""
     folder = tmp_path_factory.mktemp("world")
     rewrite = '[rewrite]\nmodel = "fake-model"\nstyles = { excerpt = 0.5, heading = 0.5 }\ntries = 2\n'
+    rewrite += 'excerpt_by = "program"\n'
     recipe = write_world(folder, articles=8, talks=4, rewrite=f'{rewrite}\n[run]\nbase_urls = ["{served.url}"]\n')
     assert main(["run", str(recipe)]) == 0
     output = folder / "data"

@@ -34,6 +34,9 @@ CONFIG = RewriteConfig(
     styles={"excerpt": 1.0},
     model_languages=("en",),
     candidates=4,
+    repairs=0,
+    excerpt_by="program",
+    max_pairs_per_passage=1,
     max_excerpt_sentences=1,
     shard_passages=4,
 )
@@ -214,10 +217,9 @@ def test_styles_are_drawn_by_weight_and_by_source() -> None:
 
 
 def test_the_prompts_of_styles_in_use_are_given_and_no_others() -> None:
-    plain = CONFIG.model_copy(update={"repairs": 0})
-    assert set(prompts_of(CONFIG)) == {"excerpt", "repair"}
-    assert set(prompts_of(plain)) == {"excerpt"}
-    assert set(prompts_of(plain.model_copy(update={"styles_by_source": {"book": {"huatuo2": 1.0}}}))) == {
+    assert set(prompts_of(CONFIG)) == {"excerpt"}
+    assert set(prompts_of(CONFIG.model_copy(update={"repairs": 1}))) == {"excerpt", "repair"}
+    assert set(prompts_of(CONFIG.model_copy(update={"styles_by_source": {"book": {"huatuo2": 1.0}}}))) == {
         "excerpt",
         "huatuo2",
     }

@@ -1,244 +1,275 @@
-"""The style `excerpt`: sentences of the passage are the answer, word for word; the model writes their question.
+"""The style `excerpt`: the model points at sentences of the passage and writes their question; a program quotes them.
 
-An answer that is a span of the passage is true to it and traceable by character (grounded by construction; compare
-FineInstructions, arXiv:2601.22146). Which sentences: a hash of the passage's id decides among those that stand alone.
-Of several candidate questions the one that says most of what the answer is about is kept, if it passes the checks;
-if none does, the next sentences are tried.
+An answer that is made of the passage's own sentences is true to it and traceable by character (grounded by
+construction; compare FineInstructions, arXiv:2601.22146), and costs a fraction of the output tokens. The model sees the
+sentences numbered and replies in JSON: a question, and which sentences answer it, with connecting words from a fixed
+list between them, so that nothing it writes can change what the answer says. The program puts them in the passage's
+order, and before a sentence that points back (“It …”) puts the one it points at. The next question is asked knowing
+those before it and what they left out. With `excerpt_by = "program"`, for models too weak to choose,
+`excerpt_program` does the choosing.
 """
 
-import re
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from pipeline.records import text_hash, uniform
-from pipeline.sentences import split_sentences
+from pipeline.sentences import Span, split_sentences
 from unify import checks
-from unify.pair import LABELS, Made, Pair, Passage
-from unify.request import Ask, RewriteConfig, request_hash, request_of
+from unify.checks import Finding, verdict
+from unify.coverage import asked_before, pairs_until_covered, sentences_left, sentences_of
+from unify.pair import Pair, Passage
+from unify.request import Ask, RewriteConfig
+from unify.step import Step, take
+from unify.structured import read_json
+from unify.styles import excerpt_program
 
 STYLE = "excerpt"
-MIN_ANSWER = {"zh": 20, "en": 50}  # characters; shorter sentences say too little to ask for
-MAX_ANSWER = {"zh": 300, "en": 600}
-MIN_QUESTION = {"zh": 6, "en": 15}
-
+TOKENS_A_SENTENCE = 16  # of a reply, for a number and a connecting word
+CONNECTING = {
+    "en": ("In addition,", "At the same time,", "However,", "For example,"),
+    "zh": ("此外，", "同时，", "但是，", "例如，"),
+}  # none that claims a cause or a conclusion
 SYSTEM = {
-    "en": "You turn a fact into the one question that it answers. The question names its subject, asks for what the "
-    "fact says and for nothing else, and makes sense to someone who has not seen the fact.",
-    "zh": "你把一条医学知识改写成它所回答的一个问题。问题要点明所问的对象，只问这条知识说到的内容，"
-    "不提“文中”“资料”，没有看过这条知识的人也能读懂。只输出问题。",
+    "en": "You choose material for medical students. You are given the numbered sentences of a text. Choose sentences "
+    "that together answer one question completely, and write that question. The answer will be the chosen sentences "
+    "word for word, in the order of the text; do not write it yourself. Choose every sentence that the answer needs in "
+    "order to be complete and safe, with the condition, exception, dose or warning that belongs to it, and no other. "
+    "The question names its subject in full, never mentions the text, can be understood by someone who has not seen "
+    "it, and asks for what the chosen sentences say and for nothing else. Reply in JSON with `question` and `answer`, "
+    "a list of sentence numbers; where it reads better, put a connecting word before a number, one of: "
+    + " ".join(CONNECTING["en"]),
+    "zh": "你在为医学生选编材料。给你一段原文，句子已经编号。请选出合起来能完整回答一个问题的句子，并写出这个问题。"
+    "回答将由所选句子按原文顺序逐字组成，不要自己写回答。凡是回答要做到完整、安全所需要的句子都要选上，"
+    "包括与之相连的条件、例外、剂量和禁忌，其余的不选。问题要写全所问对象的名称，不得提到原文，没有看过原文的人也能读懂，"
+    "只问所选句子说到的内容。用 JSON 输出 question 和 answer，answer 是句子编号的列表；"
+    "为了通顺，可以在编号之前放一个连接词，限于：" + " ".join(CONNECTING["zh"]),
+}
+FORM = {"en": "Text about {subject}:\n{sentences}\n\n{task}", "zh": "关于{subject}的原文：\n{sentences}\n\n{task}"}
+TASK = {
+    "en": "Write a question and choose the sentences that answer it.",
+    "zh": "请写出一个问题，并选出回答它的句子。",
+}
+NEXT = {
+    "en": "Already asked:\n{asked}\nNot used yet: sentences {left}. Write another question, about something else, and "
+    "choose the sentences that answer it.",
+    "zh": "已经问过：\n{asked}\n还没有用到的句子：{left}。请另写一个问别的内容的问题，并选出回答它的句子。",
 }
 EXAMPLES = {
     "en": (
         (
-            "Vitamin C",
-            "Vitamin C helps the body absorb iron from plant foods.",
-            "How does vitamin C help the body use iron?",
+            "Sunburn",
+            (
+                "Sunburn appears a few hours after too much ultraviolet light.",
+                "The skin turns red, warm and painful, and blisters may follow.",
+                "Cool water and a plain moisturiser ease the pain of sunburn.",
+                "Blisters should be left closed, since opened ones can become infected.",
+                "Infants with sunburn must be seen by a doctor.",
+            ),
+            "How should a sunburn with blisters be cared for, and who needs a doctor?",
+            (3, 4, "In addition,", 5),
         ),
         (
-            "Chickenpox",
-            "The rash of chickenpox begins as red spots that become blisters and then dry into crusts.",
-            "How does the rash of chickenpox develop?",
-        ),
-        (
-            "Hearing aids",
-            "Hearing aids make sounds louder, but they cannot restore normal hearing.",
-            "What can hearing aids not do?",
-        ),
-        (
-            "Tetanus",
-            "Adults who are unsure whether they were vaccinated against tetanus receive a full course of three doses.",
-            "How should adults with an unknown tetanus vaccination history be vaccinated?",
+            "Motion sickness",
+            (
+                "Motion sickness arises when the eyes and the inner ear report different movements to the brain.",
+                "It is most common between 2 and 12 years of age.",
+                "Looking at the horizon makes the two reports agree.",
+            ),
+            "Why does motion sickness arise?",
+            (1,),
         ),
     ),
     "zh": (
-        ("维生素C", "维生素C能把食物中的三价铁还原为二价铁，从而促进铁的吸收。", "维生素C为什么能促进铁的吸收？"),
-        ("水痘", "水痘的皮疹先为红色斑疹，很快变成水疱，最后结痂脱落。", "水痘的皮疹会经历怎样的变化？"),
-        ("助听器", "助听器可以放大声音，但不能使听力恢复正常。", "助听器能让听力恢复正常吗？"),
         (
-            "破伤风",
-            "不清楚是否接种过破伤风疫苗的成人，应接种三剂次的全程免疫。",
-            "破伤风疫苗接种史不明的成人应该怎样接种？",
+            "晒伤",
+            (
+                "晒伤在过量紫外线照射数小时后出现。",
+                "皮肤发红、灼热、疼痛，重者起水疱。",
+                "用凉水冷敷并涂抹温和的保湿剂可以缓解晒伤的疼痛。",
+                "水疱不要挑破，破溃后容易感染。",
+                "婴儿晒伤必须就医。",
+            ),
+            "晒伤后起了水疱应该怎样护理，哪些人必须就医？",
+            (3, 4, "此外，", 5),
+        ),
+        (
+            "晕动病",
+            (
+                "晕动病的发生，是因为眼睛和内耳向大脑报告了不一致的运动信息。",
+                "2至12岁最为多见。",
+                "注视远方可以使两者趋于一致。",
+            ),
+            "晕动病为什么会发生？",
+            (1,),
         ),
     ),
 }
-FORM = {"en": "Topic: {title}\nFact: {fact}\nQuestion:", "zh": "主题：{title}\n知识：{fact}\n问题："}
-WHAT_IS = re.compile(
-    r"(?:what (?:is|are) (?:an? |the )?|什么是|何谓)"
-    r"(?P<thing>(?:(?! (?:of|for|in|to|by|with|used|that|when|if) )[^?？])+)[?？]$",
-    re.IGNORECASE,
-)
-WHAT_CAUSES = re.compile(
-    r"what (?:(?:can |may )?(?:causes?|leads? to)|(?:is|are) the (?:\w+ )?causes? of) (?P<thing>[^?]+)", re.IGNORECASE
-)
-CAUSES = re.compile(r"\b(?:causes? of|causes?|leads? to|results? in|produces?|triggers?)\b", re.IGNORECASE)
-MALFORMED = re.compile(
-    r"^how (?:does|do) .*\bbe \w+|^how (?:does|do) [^?]*\bnot\b|have to do with|\band what\b"
-    r"|^what (?:does|do) .* (?:describe|state)\?|^how to\b"
-    r"|^how (?:does|do) [^?]*\b(?:should|can|may|is|are)\b(?! not)|\((?!.*\))"
-    r"|^(?:is|are|does|do|can|should|what's) .*\bwhat\b",
-    re.IGNORECASE,
-)
-DEFINITION = re.compile(
-    r"(?P<thing>(?:(?! and )[^,;]){2,70}?)(?:,[^,]{2,60},)? "
-    r"(?:(?:is|are) (?:an?|the|any|one|defined|inflammation|infection)\b|means|refers to|describes)"
-    r"|(?P<zh>[^，；]{2,20}?)(?:是|指|，是|又称|即)"
-)
-PROMPTS = {
-    language: "\n".join(
-        [SYSTEM[language], *(FORM[language].format(title=t, fact=f) + " " + q for t, f, q in EXAMPLES[language])]
-    )
+
+
+def _numbered(sentences: Sequence[str]) -> str:
+    return "\n".join(f"[{number}] {' '.join(sentence.split())}" for number, sentence in enumerate(sentences, start=1))
+
+
+def _reply(question: str, answer: Sequence[int | str]) -> str:
+    return json.dumps({"question": question, "answer": list(answer)}, ensure_ascii=False)
+
+
+def _prefix(language: str) -> list[tuple[str, str]]:
+    """Build the messages that all passages of a language share."""
+    messages = [("system", SYSTEM[language])]
+    for subject, sentences, question, answer in EXAMPLES[language]:
+        form = FORM[language].format(subject=subject, sentences=_numbered(sentences), task=TASK[language])
+        messages += [("user", form), ("assistant", _reply(question, answer))]
+    return messages
+
+
+PREFIX = {language: _prefix(language) for language in SYSTEM}
+MODEL_PROMPTS = {
+    language: "\n".join([*(content for _, content in PREFIX[language]), NEXT[language]]) for language in SYSTEM
+}
+PROMPTS = MODEL_PROMPTS | {f"{language}, program": text for language, text in excerpt_program.PROMPTS.items()}
+SCHEMA = {
+    language: {
+        "type": "object",
+        "properties": {
+            "question": {"type": "string"},
+            "answer": {
+                "type": "array",
+                "items": {"anyOf": [{"type": "integer"}, {"type": "string", "enum": list(CONNECTING[language])}]},
+            },
+        },
+        "required": ["question", "answer"],
+        "additionalProperties": False,
+    }
     for language in SYSTEM
 }
 
 
-def spans_of(passage: Passage, sentences_at_most: int) -> list[tuple[int, int]]:
-    """List the spans of whole sentences that can be an answer, in an order drawn by the passage's id."""
-    text, language = passage.text, passage.language
-    sentences = split_sentences(text, passage.lang)
-    spans = []
-    for first, (start, _) in enumerate(sentences):
-        if checks.not_standalone(text[start:]) or not _says_something(text[slice(*sentences[first])], language):
-            continue
-        for _, end in sentences[first : first + sentences_at_most]:
-            answer = text[start:end]
-            if MIN_ANSWER[language] <= len(answer) <= MAX_ANSWER[language] and "\n" not in answer:
-                spans.append((start, end))
-    drawn = sorted(spans, key=lambda span: uniform(0, STYLE, passage.id, str(span[0]), str(span[1])))
-    one_each = {span[0]: span for span in reversed(drawn)}  # of the spans from one sentence on, the first drawn
-    return [span for span in drawn if one_each[span[0]] == span]
+@dataclass(frozen=True)
+class Quoted:
+    """A question and the answer that a program put together: its text, and the spans that it quotes."""
+
+    question: str = ""
+    answer: str = ""
+    spans: tuple[Span, ...] = ()
 
 
 def applies(passage: Passage, config: RewriteConfig) -> bool:
-    """Tell whether the passage has a span to ask for, in a language that the model writes."""
-    return (
-        passage.language in SYSTEM
-        and passage.language in config.model_languages
-        and bool(spans_of(passage, config.max_excerpt_sentences))
-    )
+    """Tell whether the passage has sentences to ask for, in a language that the model writes."""
+    if passage.language not in SYSTEM or passage.language not in config.model_languages:
+        return False
+    if config.excerpt_by == "program":
+        return bool(excerpt_program.spans_of(passage, config.max_excerpt_sentences))
+    return bool(sentences_of(passage))
 
 
 async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]:
-    """Write up to `excerpts_per_passage` pairs whose answers do not overlap; of a failure, the best rejected one."""
-    kept: list[Pair] = []
-    rejected: list[Pair] = []
-    tries_left = config.tries * config.excerpts_per_passage
-    for span in spans_of(passage, config.max_excerpt_sentences):
-        if not tries_left or len(kept) == config.excerpts_per_passage:
-            break
-        if any(span[0] < end and start < span[1] for pair in kept for start, end in pair.support):
-            continue
-        pair = await _pair_of(passage, span, config, ask)
-        (rejected if pair.reason else kept).append(pair)
-        tries_left -= 1
-    return kept + (rejected if kept else rejected[-1:])
+    """Write the pairs of a passage, each of them other sentences' question, kept or rejected."""
+    if config.excerpt_by == "program":
+        return await excerpt_program.write(passage, config, ask)
+
+    async def write_next(pairs: Sequence[Pair]) -> Pair:
+        return await _pair_of(passage, pairs, config, ask)
+
+    return await pairs_until_covered(passage, config, write_next)
 
 
-async def _pair_of(passage: Passage, span: tuple[int, int], config: RewriteConfig, ask: Ask) -> Pair:
-    language, answer = passage.language, passage.text[slice(*span)]
-    names = [
-        passage.title,
-        *(name for name in (passage.heading,) if name != passage.title and not LABELS.fullmatch(name)),
-    ]
-    subject = " – ".join(name for name in names if name) or answer[:20]
-    messages = [("system", SYSTEM[language])]
-    for title, fact, question in EXAMPLES[language]:
-        messages += [("user", FORM[language].format(title=title, fact=fact)), ("assistant", question)]
-    messages.append(("user", FORM[language].format(title=subject, fact=answer)))
-    request = request_of(
-        config,
-        messages,
-        names=(passage.id, STYLE, str(span)),
-        max_tokens=config.max_question_tokens,
-        n=config.candidates,
-        stop=["\n"],
-    )
-    response = await ask(request)
-    made = (
-        Made("question", f"{config.model}@{response.fingerprint}", text_hash(PROMPTS[language]), request_hash(request)),
-    )
-    if not response.texts:
-        return Pair(
-            STYLE, passage.lang, "", answer, (span,), (), made, *("passage_too_long", response.finish_reasons[0])
-        )
-    candidates = list(dict.fromkeys(checks.without_thinking(text) for text in response.texts))
-    ranked = sorted(candidates, key=lambda question: -fit(question, answer, passage))
-    findings = {question: _broken(question, answer, passage, config) for question in ranked}
-    best = next((question for question in ranked if findings[question] is None), ranked[0])
-    reason, detail = findings[best] or (None, None)
-    values = (
-        ("candidates", str(len(candidates))),
-        ("fit", f"{fit(best, answer, passage):.2f}"),
-        ("verbatim", f"{span[0]}-{span[1]}"),
-    )
-    return Pair(STYLE, passage.lang, best, answer, (span,), values, made, reason, detail)
-
-
-def fit(question: str, answer: str, passage: Passage) -> float:
-    """Score how much a question is about an answer: F1 of their terms, those of the title counting less."""
-    title = checks.terms(passage.title or "")
-    asked, said = checks.terms(question), checks.terms(answer)
-    shared = sum(0.5 if term in title else 1.0 for term in asked & said)
-    unsaid = len(asked - said - title)
-    return (shared + 0.25 * bool(asked & title)) / (1.0 + 0.5 * unsaid)
-
-
-def _broken(question: str, answer: str, passage: Passage, config: RewriteConfig) -> checks.Finding | None:
+async def _pair_of(passage: Passage, pairs: Sequence[Pair], config: RewriteConfig, ask: Ask) -> Pair:
     language = passage.language
-    known = " ".join([passage.text, passage.title or "", *passage.headings])
-    return checks.first_broken(
-        (
-            ("thinking_left_in", checks.thinking_left_in(question)),
-            ("not_a_question", checks.not_a_question(question)),
-            ("too_short", checks.too_short(question, MIN_QUESTION[language])),
-            ("too_long", checks.too_long(question, config.max_question_chars)),
-            ("wrong_language", checks.wrong_language(question, language)),
-            ("repetition", checks.repetition(question)),
-            ("leak", checks.leak(question)),
-            ("malformed", malformed(question)),
-            ("not_standalone", checks.pointing(question)),
-            ("not_standalone", checks.not_standalone(question)),
-            ("foreign_name", checks.foreign_name(question, known)),
-            ("copied_answer", checks.copied_answer(question, answer)),
-            ("mismatched", checks.mismatched(question, answer, language)),
-            ("unrelated", unrelated(question, answer, passage)),
+    spans = split_sentences(passage.text, passage.lang)
+    sentences = [passage.text[slice(*span)] for span in spans]
+    task = TASK[language]
+    if pairs:
+        left = set(sentences_left(passage, pairs))
+        asked = "\n".join(f"- {pair.question}" for pair in pairs if pair.question)
+        numbers = [str(number) for number, span in enumerate(spans, start=1) if span in left]
+        task = NEXT[language].format(asked=asked, left=", ".join(numbers))
+    subject = passage.subject or sentences[0][:20]
+    form = FORM[language].format(subject=subject, sentences=_numbered(sentences), task=task)
+
+    def read(text: str, finish_reason: str) -> tuple[Quoted, Finding | None]:
+        return read_quoted(text, finish_reason, passage, spans, pairs, config)
+
+    step = Step(
+        STYLE,
+        "pair",
+        language,
+        MODEL_PROMPTS[language],
+        [*PREFIX[language], ("user", form)],
+        read,
+        config.max_question_tokens + TOKENS_A_SENTENCE * config.max_excerpt_sentences,
+        SCHEMA[language],
+    )
+    taken = await take(step, passage, config, ask, config.tries)
+    quoted = taken.value or Quoted()
+    share = sum(end - start for start, end in quoted.spans) / max(1, len(quoted.answer))
+    values = (("quoted", f"{min(1.0, share):.2f}"), *taken.checks)
+    pair = Pair(STYLE, passage.lang, quoted.question, quoted.answer, quoted.spans, values, taken.made)
+    return replace(pair, reason=taken.finding[0], detail=taken.finding[1]) if taken.finding else pair
+
+
+def read_quoted(
+    text: str, finish_reason: str, passage: Passage, spans: Sequence[Span], pairs: Sequence[Pair], config: RewriteConfig
+) -> tuple[Quoted, Finding | None]:
+    """Read a reply: the question, the answer that its numbers make, and the first thing wrong with them.
+
+    Args:
+        spans: the sentences as they were numbered, from 1.
+        pairs: those asked before.
+    """
+    if finish_reason == "length":
+        return Quoted(), ("cut_off", "finish_reason length")
+    reply = read_json(text, SCHEMA[passage.language])
+    if reply is None:
+        return Quoted(), ("unreadable", text[:80])
+    question, chosen = str(reply["question"]).strip(), [item for item in reply["answer"] if isinstance(item, int)]
+    if strange := [number for number in chosen if not 1 <= number <= len(spans)]:
+        return Quoted(question), ("no_such_sentence", f"{strange[0]} of {len(spans)}")
+    if not chosen:
+        return Quoted(question), ("no_such_sentence", "none chosen")
+    quoted = assemble(question, reply["answer"], passage, spans)
+    subject = verdict.subject_of(passage, passage.language, config)
+    many = f"{len(quoted.spans)} > {config.max_excerpt_sentences} sentences"
+    return quoted, (
+        verdict.judge_question(question, subject)
+        or checks.first_broken(
+            (
+                ("asked_before", asked_before(question, pairs)),
+                ("too_short", checks.too_short(quoted.answer, config.min_answer_chars)),
+                ("too_long", checks.too_long(quoted.answer, config.max_answer_chars)),
+                ("too_long", many if len(quoted.spans) > config.max_excerpt_sentences + 1 else None),
+            )
         )
+        or verdict.judge_excerpt(question, quoted.answer, quoted.spans, subject)
     )
 
 
-def unrelated(question: str, answer: str, passage: Passage) -> str | None:
-    """Find a question about something else than its answer.
+def assemble(question: str, items: Sequence[int | str], passage: Passage, spans: Sequence[Span]) -> Quoted:
+    """Put an answer together from sentence numbers (from 1) and connecting words.
 
-    It must share a term with the answer beyond the title's, and bring none of its own; one that asks what a thing is
-    needs an answer that begins by saying so.
+    Sentences come in the passage's order, each once; one that points back comes behind those that it points at, without
+    which it would speak of nothing. Connecting words stand before the sentence that followed them in the reply, never
+    first and never before a sentence that begins with such words of its own.
     """
-    title = checks.terms(passage.title or "")
-    said = checks.terms(answer)
-    asked = {
-        term
-        for word in checks.content_words(question)
-        if word.lower() not in checks.ASKING
-        for term in checks.terms(word)
-    }
-    if found := WHAT_IS.match(question):
-        return None if defines(answer, checks.terms(found["thing"])) else f"asks what {found['thing']} is"
-    found, cause = WHAT_CAUSES.match(question), CAUSES.search(answer)
-    if found and cause and not checks.terms(found["thing"]) & checks.terms(answer[cause.end() :]):
-        return f"asks for the cause of a cause, {found['thing']}"
-    if strange := asked - said - title - checks.terms(" ".join(passage.headings)):
-        return f"{', '.join(sorted(strange))} not in the answer"
-    return None if (checks.terms(question) & said) - title else "shares nothing but the title with the answer"
-
-
-def malformed(question: str) -> str | None:
-    """Find grammar that small models get wrong."""
-    found = MALFORMED.search(question)
-    return found[0] if found else None
-
-
-def defines(answer: str, names: set[str]) -> bool:
-    """Tell whether an answer begins by saying what something of those terms is."""
-    found = DEFINITION.match(answer)
-    return bool(found and names and names <= checks.terms(found["thing"] or found["zh"]))
-
-
-def _says_something(sentence: str, language: str) -> bool:
-    """Tell a sentence from a heading or a fragment: it ends as one, and has words of content."""
-    return sentence.rstrip()[-1:] in '。！？.!?”"' and len(checks.terms(sentence)) >= (6 if language == "zh" else 4)
+    words: dict[int, str] = {}
+    for word, item in zip(["", *items], items, strict=False):
+        if isinstance(item, int):
+            words.setdefault(item - 1, word if isinstance(word, str) else "")
+    chosen = set(words)
+    for index in sorted(words):
+        while index > 0 and checks.not_standalone(passage.text[slice(*spans[index])]):
+            index -= 1
+            chosen.add(index)
+    answer, kept = "", []
+    for index in sorted(chosen):
+        start, end = spans[index]
+        sentence, word = passage.text[start:end], words.get(index, "")
+        if answer and index - 1 in chosen:
+            answer += passage.text[spans[index - 1][1] : start]
+        elif answer:
+            answer += "" if passage.language == "zh" else " "
+        if answer and word and not checks.not_standalone(sentence):
+            answer += word + ("" if passage.language == "zh" else " ")
+        answer += sentence
+        kept.append((start, end))
+    return Quoted(question, answer, tuple(kept))

@@ -1,111 +1,140 @@
-"""Excerpts: the answer is always a span of the passage, and the question is the best of those that pass."""
+"""Excerpts by the model: it points at sentences, and what a program makes of that is the passage's own words."""
 
 import asyncio
+import json
+from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.records import text_hash
+from pipeline.sentences import split_sentences
 from tests.unify.passages import GAOXUEYA, GOUT, passage
 from unify.pair import Pair, Passage
 from unify.request import Request, Response, RewriteConfig
 from unify.styles import excerpt
 
-CONFIG = RewriteConfig(candidates=4, tries=3, max_excerpt_sentences=1)
+CONFIG = RewriteConfig(tries=1, repairs=0, sentences_per_pair=2, min_answer_chars=20)
+QUESTION = "What does allopurinol do for people with gout?"
+LOW_DOSE, ALLOPURINOL = GOUT.index("Low-dose"), GOUT.index("Allopurinol")
 
 
-def write(texts: tuple[str, ...], one: Passage, config: RewriteConfig = CONFIG) -> tuple[list[Pair], list[Request]]:
+def reply(question: str, *answer: int | str) -> str:
+    return json.dumps({"question": question, "answer": list(answer)}, ensure_ascii=False)
+
+
+def write(
+    replies: Sequence[str], one: Passage, config: RewriteConfig = CONFIG, finish_reason: str = "stop"
+) -> tuple[list[Pair], list[Request]]:
     asked: list[Request] = []
 
     async def ask(request: Request) -> Response:
         asked.append(request)
-        return Response(texts, ("stop",) * len(texts), "fp", 1, 1)
+        return Response((replies[len(asked) - 1],), (finish_reason,), "fp", 1, 1)
 
     return asyncio.run(excerpt.write(one, config, ask)), asked
 
 
-@pytest.mark.parametrize(("text", "lang"), [(GOUT, "en"), (GAOXUEYA, "zh-Hans")])
-@pytest.mark.parametrize("sentences", [1, 3])
-def test_every_span_is_whole_sentences_that_stand_alone(text: str, lang: str, sentences: int) -> None:
-    spans = excerpt.spans_of(passage(text, lang=lang), sentences)
-    assert spans
-    for start, end in spans:
-        assert text[start:end].rstrip()[-1] in ".。"
-        assert not text[start:end].startswith("It ")
+def test_the_sentences_that_the_model_points_at_are_the_answer() -> None:
+    config = CONFIG.model_copy(update={"max_pairs_per_passage": 1})
+    (pair,), (asked,) = write([reply(QUESTION, 4)], passage(), config)
+    assert (pair.reason, pair.question, pair.answer) == (None, QUESTION, GOUT[ALLOPURINOL:])
+    assert pair.support == ((ALLOPURINOL, len(GOUT)),)
+    assert dict(pair.checks)["quoted"] == "1.00"
+    assert "[4] Allopurinol lowers" in asked.messages[-1]["content"]
+    assert asked.parameters["response_format"]["json_schema"]["schema"] == excerpt.SCHEMA["en"]
 
 
-def test_which_sentence_is_the_answer_varies_with_the_passage() -> None:
-    firsts = {excerpt.spans_of(passage(doc=f"web/{number}"), 1)[0][0] for number in range(30)}
-    assert len(firsts) == 3  # the one that begins with It is never taken
+def test_sentences_come_in_the_order_of_the_text_with_connecting_words_before_their_own() -> None:
+    config = CONFIG.model_copy(update={"max_pairs_per_passage": 1})
+    question = "Which gout is treated with allopurinol, and what is gout?"
+    (pair,), _ = write([reply(question, 4, "However,", 1, 4)], passage(), config)
+    assert pair.answer == f"{GOUT.split('. ')[0]}. {GOUT[ALLOPURINOL:]}"  # nothing connects the first with anything
+    (pair,), _ = write([reply(question, 1, "However,", 4)], passage(), config)
+    assert pair.answer == f"{GOUT.split('. ')[0]}. However, {GOUT[ALLOPURINOL:]}"
+    assert float(dict(pair.checks)["quoted"]) > 0.9
 
 
-def test_the_best_question_that_passes_is_kept_with_its_verbatim_answer() -> None:
-    texts = (
-        "What is asthma?",
-        "What is gout?",
-        "What does allopurinol do to serum urate?",
-        "How does colchicine help in an acute attack?",
-    )
-    pairs, asked = write(texts, passage())
-    (pair,) = (pair for pair in pairs if pair.reason is None)
-    ((start, end),) = pair.support
-    assert pair.reason is None
-    assert pair.answer == GOUT[start:end]
-    assert pair.question in texts[1:]
-    assert pair.made_by[0].model == "smollm2-135m-instruct@fp"
-    assert asked[0].parameters["n"] == 4
+def test_a_sentence_that_points_back_comes_with_the_one_it_points_at() -> None:
+    config = CONFIG.model_copy(update={"max_pairs_per_passage": 1})
+    (pair,), _ = write([reply("When does an attack of gout often begin?", 2)], passage(), config)
+    assert pair.answer == GOUT[: LOW_DOSE - 1]
+    assert len(pair.support) == 2
+
+
+def test_chinese_stays_chinese_and_english_english() -> None:
+    config = CONFIG.model_copy(update={"max_pairs_per_passage": 1})
+    text = reply("高血压患者有哪些常用的降压药物，什么时候需要长期服药？", 2, "此外，", 3)
+    (pair,), (asked,) = write([text], passage(GAOXUEYA, lang="zh-Hans", title="高血压"), config)
+    assert (pair.reason, pair.lang) == (None, "zh-Hans")
+    assert pair.answer == GAOXUEYA[GAOXUEYA.index("常用") :].replace("血压在", "此外，血压在")
+    assert "此外，" in str(asked.parameters["response_format"])
+    english = config.model_copy(update={"target_lang": "zh-Hans"})
+    (pair,), _ = write([reply("别嘌醇在痛风治疗中有什么作用？", 4)], passage(), english)
+    assert (pair.lang, pair.reason) == ("en", "wrong_language")
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "finish_reason", "reason"),
     [
-        ("Colchicine", "not_a_question"),
-        ("How does asthma treat gout?", "foreign_name"),
-        ("What does the passage say about gout?", "leak"),
-        ("What are the symptoms of gout and what relieves them?", "malformed"),
-        ("Gout?", "too_short"),
-        ("How do these attacks of gout occur?", "not_standalone"),
+        (reply(QUESTION, 9), "stop", "no_such_sentence"),
+        (reply(QUESTION), "stop", "no_such_sentence"),
+        (reply(QUESTION, "However,"), "stop", "no_such_sentence"),
+        ("Sentence 4, I think.", "stop", "unreadable"),
+        (reply(QUESTION, 4), "length", "cut_off"),
+        (reply("What does the passage say about allopurinol?", 4), "stop", "leak"),
+        (reply("Allopurinol", 4), "stop", "not_a_question"),
     ],
 )
-def test_a_bad_question_is_rejected_with_its_reason_and_kept_as_a_row(text: str, reason: str) -> None:
-    pairs, asked = write((text,), passage())
-    assert [pair.reason for pair in pairs] == [reason]
-    assert len(asked) == CONFIG.tries
+def test_a_reply_that_makes_no_pair_has_its_reason(text: str, finish_reason: str, reason: str) -> None:
+    config = CONFIG.model_copy(update={"max_pairs_per_passage": 1})
+    (pair,), _ = write([text], passage(), config, finish_reason)
+    assert pair.reason == reason
 
 
-def test_asking_what_a_thing_is_needs_an_answer_that_says_so() -> None:
-    gout = passage()
-    definition, other = GOUT.split(". ")[0] + ".", "Allopurinol lowers serum urate in gout."
-    assert excerpt.unrelated("What is gout?", definition, gout) is None
-    assert excerpt.unrelated("What is gout?", other, gout) == "asks what gout is"
+def test_the_next_question_knows_what_was_asked_and_what_was_left_out() -> None:
+    replies = [
+        reply(QUESTION, 4),
+        reply("What causes gout, and when does it begin?", 1, 2),
+        reply("What relieves an acute attack of gout?", 3),
+    ]
+    config = CONFIG.model_copy(update={"sentences_per_pair": 1})
+    pairs, asked = write(replies, passage(), config)
+    assert [pair.reason for pair in pairs] == [None] * 3  # a fourth has nothing left to ask for
+    last = [request.messages[-1]["content"] for request in asked]
+    assert QUESTION not in last[0]
+    assert f"- {QUESTION}" in last[1]
+    assert "sentences 1, 3." in last[1]
+    assert "sentences 3." in last[2]
+    passage_end = last[0].index(excerpt.TASK["en"])
+    assert last[0][:passage_end] == last[1][:passage_end]  # a prefix that the server has in its cache
+    assert asked[0].messages[:-1] == asked[1].messages[:-1]
 
 
-def test_asking_for_the_cause_of_a_cause_is_rejected() -> None:
-    answer = "Heavy bleeding and pregnancy are frequent causes of iron deficiency."
-    one = passage(answer, title="Anaemia")
-    assert excerpt.unrelated("What can cause iron deficiency?", answer, one) is None
-    assert "cause of a cause" in str(excerpt.unrelated("What can cause heavy bleeding?", answer, one))
+def test_asking_the_same_again_is_rejected() -> None:
+    config = CONFIG.model_copy(update={"max_pairs_per_passage": 2, "sentences_per_pair": 1})
+    pairs, _ = write([reply(QUESTION, 4), reply(QUESTION, 3)], passage(), config)
+    assert [pair.reason for pair in pairs] == [None, "asked_before"]
 
 
-def test_several_excerpts_do_not_overlap() -> None:
-    config = CONFIG.model_copy(update={"excerpts_per_passage": 3})
-    texts = (
-        "What does allopurinol do to serum urate?",
-        "How does colchicine help in an acute attack?",
-        "What is gout?",
-    )
-    pairs, _ = write(texts, passage(), config)
-    kept = [pair for pair in pairs if pair.reason is None]
-    assert len(kept) > 1
-    assert len({pair.support for pair in kept}) == len(kept)
+SENTENCES = st.sampled_from(["Gout is painful.", "It hurts.", "These need care.", "Colchicine helps.", "Rest is good."])
+ITEMS = st.lists(st.integers(1, 5) | st.sampled_from(excerpt.CONNECTING["en"]), min_size=1, max_size=9)
 
 
-def test_the_prompt_hash_names_the_static_prompt() -> None:
-    pairs, _ = write(("What is gout?", "What does allopurinol do to serum urate?"), passage())
-    assert pairs[0].made_by[0].prompt == text_hash(excerpt.PROMPTS["en"])
-
-
-def test_a_language_that_the_model_does_not_write_is_not_for_it() -> None:
-    config = CONFIG.model_copy(update={"model_languages": ("en",)})
-    assert excerpt.applies(passage(), config)
-    assert not excerpt.applies(passage(GAOXUEYA, lang="zh-Hans"), config)
-    assert not excerpt.applies(passage("Too short."), config)
+@given(st.lists(SENTENCES, min_size=5, max_size=5), st.sampled_from([" ", "\n"]), ITEMS)
+def test_without_connecting_words_an_answer_is_nothing_but_the_spans(
+    sentences: list[str], between: str, items: list[int | str]
+) -> None:
+    one = passage(between.join(sentences))
+    spans = split_sentences(one.text, "en")
+    quoted = excerpt.assemble("?", items, one, spans)
+    bare = quoted.answer
+    for words in excerpt.CONNECTING["en"]:
+        bare = bare.replace(f"{words} ", "")
+    assert bare.split() == " ".join(one.text[slice(*span)] for span in quoted.spans).split()
+    assert set(quoted.spans) >= {spans[item - 1] for item in items if isinstance(item, int)}
+    assert all(first < second for first, second in pairwise(quoted.spans))
+    for index, span in enumerate(quoted.spans):  # what points back follows what it points at
+        points_back = one.text[slice(*span)].startswith(("It", "These")) and span != spans[0]
+        assert not points_back or quoted.spans[index - 1] == spans[spans.index(span) - 1]

@@ -7,7 +7,7 @@ from unify.pair import Pair, Passage
 from unify.request import Request, Response, RewriteConfig
 from unify.styles import huatuo2
 
-CONFIG = RewriteConfig(candidates=2, tries=2, repairs=0)
+CONFIG = RewriteConfig(candidates=2, tries=2, repairs=0, max_pairs_per_passage=1)
 QUESTION = "How does allopurinol help people with gout?"
 ANSWER = "Allopurinol lowers serum urate below 360 micromol/L and so prevents further attacks of gout."
 
@@ -28,7 +28,7 @@ def test_a_question_then_an_answer_make_a_pair() -> None:
     pair, _ = write([(QUESTION,), (ANSWER,)], passage())
     assert (pair.question, pair.answer, pair.reason) == (QUESTION, ANSWER, None)
     assert [made.step for made in pair.made_by] == ["question", "answer"]
-    assert pair.support == ((0, len(GOUT)),)
+    assert [GOUT[start:end] for start, end in pair.support] == [GOUT[GOUT.index("Allopurinol") :]]
 
 
 def test_the_second_request_continues_the_first() -> None:
@@ -70,3 +70,37 @@ def test_it_needs_the_target_language_only() -> None:
     assert huatuo2.applies(passage(), english)
     assert not huatuo2.applies(passage(GAOXUEYA, lang="zh-Hans"), english)
     assert huatuo2.applies(passage(GAOXUEYA, lang="zh-Hans"), english.model_copy(update={"target_lang": "en"}))
+
+
+def test_the_next_pair_knows_the_question_before_it_and_what_that_left_out() -> None:
+    asked: list[Request] = []
+    texts = [
+        QUESTION,
+        ANSWER,
+        "What relieves an acute attack of gout?",
+        "Low-dose colchicine relieves an acute attack.",
+    ]
+
+    async def ask(request: Request) -> Response:
+        asked.append(request)
+        return Response((texts[len(asked) - 1],), ("stop",), "fp", 1, 1)
+
+    config = CONFIG.model_copy(update={"max_pairs_per_passage": 2, "sentences_per_pair": 2})
+    pairs = asyncio.run(huatuo2.write(passage(), config, ask))
+    assert [pair.reason for pair in pairs] == [None, None]
+    first, then = asked[0].messages[-1]["content"], asked[2].messages[-1]["content"]
+    assert f"- {QUESTION}" in then
+    assert then[then.index("Not yet asked") :].count("Low-dose colchicine relieves") == 1
+    assert "Allopurinol lowers" not in then[then.index("Not yet asked") :]
+    end = first.index(huatuo2.TASK["en"])
+    assert first[:end] == then[:end]  # one prefix for all requests of a passage
+
+
+def test_a_repaired_answer_says_so() -> None:
+    config = CONFIG.model_copy(update={"tries": 1, "repairs": 1})
+    wrong = "Allopurinol lowers serum urate below 250 micromol/L and prevents attacks of gout."
+    pair, asked = write([(QUESTION,), (wrong,), (ANSWER,)], passage(), config)
+    assert (pair.reason, pair.answer) == (None, ANSWER)
+    assert [made.step for made in pair.made_by] == ["question", "answer", "answer_repair"]
+    assert ("answer_repair", "passed") in pair.checks
+    assert "250" in asked[2].messages[-1]["content"]
