@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 
 class RecipeError(Exception):
@@ -63,9 +63,12 @@ class RunConfig(Config):
         default=(), description="OpenAI-compatible endpoints; none: serve the model here"
     )
     api_key_env: str = Field(default="OPENAI_API_KEY", description="environment variable that holds the key, if any")
-    in_flight: int = Field(default=32, ge=1, description="passages being rewritten at one time")
+    in_flight: PositiveInt | Literal["auto"] = Field(
+        default="auto", description="passages being rewritten at one time; auto: more while that brings more tokens"
+    )
     timeout: float = Field(default=300.0, gt=0, description="seconds a request may take")
     retries: int = Field(default=5, ge=0)
+    max_outage: float = Field(default=600.0, gt=0, description="seconds without any server after which rewriting stops")
 
 
 class ServeConfig(Config):

@@ -1,136 +1,303 @@
-"""Requests against one or many OpenAI-compatible servers: where to send, what to retry, who answered.
+"""Requests against one or many OpenAI-compatible servers: where each goes, what is tried again, who is set aside.
 
-This is the only module that reads a key or retries. A request goes to the server with the fewest of ours in flight.
-What can heal (timeouts, lost connections, HTTP 429 and 5xx) is tried again after a wait that doubles, with jitter;
-any other error of a server stops the run.
+This is the only module that reads a key or retries. A passage's requests go to one server, whose cache holds its
+prompt, unless that server has clearly more to do than another. What can heal (timeouts, lost connections, HTTP 429 and
+5xx, bodies that are no answer) is tried again after a wait that doubles, with jitter. A server that fails again and
+again is set aside and greeted now and then until it is back. A prompt that alone gets no answer, while the server
+answers another, ends in a response without texts that says why; what no prompt survives ends the run.
 """
 
 import asyncio
-import json
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, cast
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
-import openai
-from openai import AsyncOpenAI, DefaultAioHttpClient
-from openai.types.chat import ChatCompletion
-
-from pipeline.recipe import RecipeError, RunConfig, is_private
-from pipeline.records import text_hash
-from unify.request import REFUSED_LENGTH, Ask, Request, Response
+from pipeline.recipe import RecipeError, RunConfig
+from pipeline.records import uniform
+from unify.endpoint import Endpoint, Failed, Refused, open_endpoint, send, served
+from unify.request import PROMPT_REFUSED, REFUSED_LENGTH, UNANSWERED, Request, Response
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds before the first retry, and at most
-HEALING = (openai.APITimeoutError, openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError)
-TOO_LONG = (
-    "context_length_exceeded",
-    "maximum context length",
-    "maximum model length",
-    "max_model_len",
-    "longer than the maximum",
-)
+TOLERATED = 4  # failures in a row of a server before it is set aside
+GIVEN_UP = 20  # prompts in a row without an answer before the run stops
+SLACK, SHARE = (
+    4,
+    1.25,
+)  # a passage's server has clearly more to do: beyond SHARE times the least loaded one's, plus SLACK
+GO_ON = "run the same command again to go on"
+
+
+@dataclass
+class Traffic:
+    """What was sent, counted since the client was opened."""
+
+    sent: int = 0  # requests, retries included, greetings not
+    retried: int = 0
+    busy: int = 0  # answers of HTTP 429
+    in_flight: int = 0
+    set_aside: int = 0  # times that a server was
+    prompts_given_up: int = 0
+
+
+@dataclass
+class Client:
+    """The servers of a run as one function from a request to its response; `endpoints` are open while the run lasts.
+
+    Args:
+        run: gives the settings as they are now; they may change at any time.
+        base_urls: gives the servers to use now.
+    """
+
+    run: Callable[[], RunConfig]
+    base_urls: Callable[[], Sequence[str]]
+    preflight: Request
+    say: Callable[[str], None]
+    key: str
+    endpoints: list[Endpoint] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=Traffic)
+    _back: asyncio.Event = field(default_factory=asyncio.Event)
+    _down_since: float | None = None
+    _last_words: str = ""
+    _given_up: int = 0
+    _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _known: tuple[str, ...] = ()
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _broken: RecipeError | None = None
+
+    async def __call__(self, request: Request) -> Response:
+        """Ask until there is an answer, or a reason why this prompt gets none.
+
+        Raises:
+            RecipeError: no server for `max_outage` seconds; a key or model that is refused, a model that changed behind
+                its name; GIVEN_UP prompts in a row without an answer.
+        """
+        wait, tries, began = FIRST_WAIT, 0, time.monotonic()
+        while True:
+            endpoint = await self._choose(request)
+            try:
+                return await self._ask(endpoint, request)
+            except Refused as refused:
+                if refused.too_long:
+                    return _without_texts(endpoint, REFUSED_LENGTH, str(refused))
+                if await self._greets(endpoint):
+                    return self._give_up(endpoint, PROMPT_REFUSED, str(refused))
+                raise RecipeError(f"{endpoint.url}: {refused}, as for any other prompt") from None
+            except Failed as failed:
+                tries += not failed.busy or time.monotonic() - began > self.run().max_outage
+                self._failed(endpoint, failed)
+                if tries > self.run().retries:
+                    if await self._greets(endpoint):
+                        return self._give_up(endpoint, UNANSWERED, str(failed))
+                    self._set_aside(endpoint, str(failed))
+                pause = max(wait * random.uniform(0.5, 1.0), failed.wait)
+            self.traffic.retried += 1
+            await asyncio.sleep(pause)
+            wait = min(2 * wait, LONGEST_WAIT)
+
+    async def connect(self) -> None:
+        """Open the servers that the settings name and close others; at least one must answer."""
+        async with self._changing:
+            wanted = tuple(dict.fromkeys(self.base_urls()))
+            if wanted == self._known:
+                return
+            first, self._known = not self._known, wanted
+            for endpoint in [known for known in self.endpoints if known.url not in wanted]:
+                self.endpoints.remove(endpoint)
+                self._later(_close_when_idle(endpoint))
+            fresh = [
+                open_endpoint(url, self.key) for url in wanted if url not in {known.url for known in self.endpoints}
+            ]
+            self.endpoints += fresh
+            if not fresh:
+                return
+            found = await asyncio.gather(*map(self._greet, fresh), return_exceptions=True)
+        unreachable = []
+        for endpoint, error in zip(fresh, found, strict=True):
+            if isinstance(error, Failed):
+                unreachable.append((endpoint, error))
+            elif error is not None:
+                raise error
+        if first and len(unreachable) == len(fresh):
+            endpoint, failed = unreachable[0]
+            raise RecipeError(f"{endpoint.url}: no server there ({failed}), expected an OpenAI-compatible one")
+        for endpoint, failed in unreachable:
+            self._set_aside(endpoint, str(failed))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for endpoint in self.endpoints:
+            await endpoint.client.close()
+
+    async def _ask(self, endpoint: Endpoint, request: Request) -> Response:
+        texts = int(request.parameters.get("n", 1))
+        self.traffic.sent += 1
+        self.traffic.in_flight += 1
+        endpoint.load += texts
+        try:
+            response, says = await send(endpoint, request, self.run().timeout)
+        finally:
+            endpoint.load -= texts
+            self.traffic.in_flight -= 1
+        self._check_same(endpoint, says)
+        endpoint.failures = self._given_up = 0
+        return response
+
+    async def _choose(self, request: Request) -> Endpoint:
+        """Choose among the servers in service; wait while there is none."""
+        while True:
+            if self._broken:
+                raise self._broken
+            if tuple(self.base_urls()) != self._known:
+                await self.connect()
+            serving = [endpoint for endpoint in self.endpoints if not endpoint.aside]
+            if serving:
+                return _least_loaded(serving, request.about)
+            self._down_since = self._down_since or time.monotonic()
+            left = self._down_since + self.run().max_outage - time.monotonic()
+            if left <= 0:
+                raise RecipeError(
+                    f"{', '.join(self._known)}: no server has answered for {self.run().max_outage:g} s"
+                    f" ({self._last_words}); start one, or change [run] base_urls, and {GO_ON}"
+                )
+            self._back.clear()
+            try:
+                async with asyncio.timeout(min(left, 1.0)):  # the settings may name another server meanwhile
+                    await self._back.wait()
+            except TimeoutError:
+                continue
+
+    def _failed(self, endpoint: Endpoint, failed: Failed) -> None:
+        self.traffic.busy += failed.busy
+        if failed.busy:
+            return
+        endpoint.failures += 1
+        if endpoint.failures >= TOLERATED:
+            self._set_aside(endpoint, str(failed))
+
+    def _set_aside(self, endpoint: Endpoint, why: str) -> None:
+        self._last_words = why
+        if endpoint.aside or endpoint not in self.endpoints:
+            return
+        endpoint.aside = True
+        self.traffic.set_aside += 1
+        self._later(self._await_return(endpoint, why))
+
+    async def _await_return(self, endpoint: Endpoint, why: str) -> None:
+        """Greet a server that was set aside, ever more rarely, until it answers; a word only if it is not at once."""
+        wait, said = FIRST_WAIT, False
+        while endpoint in self.endpoints:
+            try:
+                await self._greet(endpoint)
+            except Failed as failed:
+                if not said:
+                    self.say(f"{endpoint.url}: set aside: {why}")
+                self._last_words, said = str(failed), True
+                await asyncio.sleep(max(wait * random.uniform(0.5, 1.0), failed.wait))
+                wait = min(2 * wait, LONGEST_WAIT)
+                continue
+            except RecipeError as error:
+                self._broken = error
+            if said and not self._broken:
+                self.say(f"{endpoint.url}: back")
+            endpoint.aside, endpoint.failures, self._down_since = False, 0, None
+            self._back.set()
+            return
+
+    async def _greets(self, endpoint: Endpoint) -> bool:
+        try:
+            await self._greet(endpoint)
+        except Failed as failed:
+            self._last_words = str(failed)
+            return False
+        return True
+
+    async def _greet(self, endpoint: Endpoint) -> None:
+        """See that a server has the model, still the same, and answers; the first time, show what it says."""
+        timeout, model = self.run().timeout, self.preflight.model
+        serves = await served(endpoint, model, timeout)
+        if endpoint.serves not in (None, serves):
+            raise _changed(endpoint, str(endpoint.serves), str(serves))
+        endpoint.serves = serves
+        try:
+            response, says = await send(endpoint, self.preflight, timeout)
+        except Refused as refused:
+            raise RecipeError(f"{endpoint.url}: preflight: {refused}, expected an answer") from None
+        if endpoint.says is None:
+            beginning = " ".join(response.texts[0].split())[:60]
+            self.say(f"{endpoint.url}: {model} ({response.fingerprint}) answers {beginning!r}")
+            endpoint.says = says
+        self._check_same(endpoint, says)
+
+    def _check_same(self, endpoint: Endpoint, says: tuple[str, str]) -> None:
+        # a rented service changes its fingerprint from day to day; only the name that it answers under must stay
+        compared = slice(0, 2 if "extra_body" in self.preflight.parameters else 1)
+        if endpoint.says is not None and says[compared] != endpoint.says[compared]:
+            raise _changed(endpoint, "@".join(endpoint.says), "@".join(says))
+
+    def _give_up(self, endpoint: Endpoint, reason: str, why: str) -> Response:
+        self._given_up += 1
+        self.traffic.prompts_given_up += 1
+        if self._given_up >= GIVEN_UP:
+            raise RecipeError(f"{endpoint.url}: {GIVEN_UP} prompts in a row got no answer, the last: {why}")
+        return _without_texts(endpoint, reason, why)
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 @asynccontextmanager
 async def connected(
-    run: RunConfig, base_urls: Sequence[str], preflight: Request, say: Callable[[str], None]
-) -> AsyncIterator[Ask]:
-    """Open clients of the servers, see that each has the model and answers, and yield the function that asks them.
+    run: Callable[[], RunConfig],
+    base_urls: Callable[[], Sequence[str]],
+    preflight: Request,
+    say: Callable[[str], None],
+) -> AsyncIterator[Client]:
+    """Open the servers, see that each has the model and answers, and yield what asks them.
 
     Args:
-        preflight: sent once to each server; the first characters of its answer are shown.
+        run, base_urls: give the settings as they are now, and the servers to use now.
+        preflight: a prompt that any server answers; the first characters of its answer are shown.
 
     Raises:
-        RecipeError: no server there, a model it does not serve, a key it refuses; when asking, an error that did not
-            heal in `run.retries` retries, or cannot.
+        RecipeError: no server at all, a model that one does not serve, a key it refuses.
     """
-    key = os.environ.get(run.api_key_env) or "EMPTY"
-    async with AsyncExitStack() as stack:
-        clients: list[tuple[str, AsyncOpenAI, str]] = []
-        for url in base_urls:
-            # trust_env: a proxy from the environment is for the outside, not for a server in the house
-            http = DefaultAioHttpClient(trust_env=not is_private(url))
-            client = AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=run.timeout, http_client=http)
-            await stack.enter_async_context(client)
-            fingerprint = await _served(url, client, preflight.model, key)
-            response = await _first_answer(url, client, preflight, fingerprint, key)
-            beginning = " ".join("".join(response.texts[:1]).split())[:60]
-            say(f"{url}: {preflight.model} ({response.fingerprint}) answers {beginning!r}")
-            clients.append((url, client, fingerprint))
-        in_flight = [0] * len(clients)
-
-        async def complete(request: Request) -> Response:
-            wait = FIRST_WAIT
-            for left in range(run.retries, -1, -1):
-                server = min(range(len(clients)), key=in_flight.__getitem__)
-                url, client, fingerprint = clients[server]
-                in_flight[server] += 1
-                try:
-                    return await _send(client, request, fingerprint)
-                except HEALING as error:
-                    if not left:
-                        raise RecipeError(f"{url}: {_gist(error, key)}, after {run.retries} retries") from None
-                except openai.APIError as error:
-                    raise RecipeError(f"{url}: {_gist(error, key)}") from None
-                finally:
-                    in_flight[server] -= 1
-                await asyncio.sleep(wait * random.uniform(0.5, 1.0))
-                wait = min(2 * wait, LONGEST_WAIT)
-            raise AssertionError("unreachable: the last round returns or raises")
-
-        yield complete
-
-
-async def _send(client: AsyncOpenAI, request: Request, fingerprint: str) -> Response:
-    create = cast(Callable[..., Any], client.chat.completions.create)
+    client = Client(run, base_urls, preflight, say, os.environ.get(run().api_key_env) or "EMPTY")
     try:
-        completion: ChatCompletion = await create(
-            model=request.model, messages=list(request.messages), **request.parameters
-        )
-    except openai.BadRequestError as error:
-        if not any(sign in str(error).lower() for sign in TOO_LONG):
-            raise
-        return Response((), (REFUSED_LENGTH,), fingerprint, 0, 0)
-    return Response(
-        texts=tuple(choice.message.content or "" for choice in completion.choices),
-        finish_reasons=tuple(str(choice.finish_reason) for choice in completion.choices),
-        fingerprint=completion.system_fingerprint or fingerprint,
-        prompt_tokens=completion.usage.prompt_tokens if completion.usage else 0,
-        output_tokens=completion.usage.completion_tokens if completion.usage else 0,
+        await client.connect()
+        yield client
+    finally:
+        await client.close()
+
+
+def _least_loaded(serving: Sequence[Endpoint], about: str) -> Endpoint:
+    """Choose a passage's own server (rendezvous hashing), or the least loaded one where that has clearly more to do."""
+    if len(serving) == 1:
+        return serving[0]
+    least = min(serving, key=lambda endpoint: endpoint.load)
+    own = max(serving, key=lambda endpoint: uniform(0, endpoint.url, about))
+    return own if own.load <= SHARE * least.load + SLACK else least
+
+
+def _changed(endpoint: Endpoint, was: str, now: str) -> RecipeError:
+    return RecipeError(
+        f"{endpoint.url}: the model changed behind its name: was {was}, is {now}; start the old one again, or {GO_ON}"
+        " with the new one"
     )
 
 
-async def _served(url: str, client: AsyncOpenAI, model: str, key: str) -> str:
-    """Return a fingerprint of the model's entry in the server's list, for responses that carry none."""
-    try:
-        served = {entry.id: entry for entry in (await client.models.list()).data}
-    except openai.NotFoundError:
-        return text_hash(model, 8)  # an endpoint without a list: the preflight decides
-    except openai.APIConnectionError as error:
-        raise RecipeError(f"{url}: no server there ({_gist(error, key)}), expected an OpenAI-compatible one") from None
-    except (openai.APIError, json.JSONDecodeError) as error:
-        raise RecipeError(f"{url}/models: {_gist(error, key)}, expected a list of models") from None
-    if model not in served:
-        raise RecipeError(f"{url}: got models {', '.join(sorted(served)) or 'none'}, expected {model}")
-    stable = {
-        name: value for name, value in served[model].model_dump().items() if name in ("id", "owned_by", "max_model_len")
-    }
-    return text_hash(json.dumps(stable, sort_keys=True), 8)
+def _without_texts(endpoint: Endpoint, reason: str, why: str) -> Response:
+    return Response((), (reason, why), "@".join(endpoint.says or ()).strip("@"), 0, 0)
 
 
-async def _first_answer(url: str, client: AsyncOpenAI, preflight: Request, fingerprint: str, key: str) -> Response:
-    try:
-        response = await _send(client, preflight, fingerprint)
-    except openai.APIError as error:
-        raise RecipeError(f"{url}: preflight: {_gist(error, key)}, expected an answer") from None
-    if not response.texts:
-        raise RecipeError(f"{url}: preflight: got {response.finish_reasons[0]}, expected an answer")
-    return response
-
-
-def _gist(error: Exception, key: str) -> str:
-    """Say in one line, and without the key, what a server or the way to it did."""
-    cause = f": {error.__cause__}" if isinstance(error, openai.APIConnectionError) and error.__cause__ else ""
-    status = f"HTTP {error.status_code}: " if isinstance(error, openai.APIStatusError) else ""
-    return " ".join(f"{status}{error}{cause}".replace(key, "<key>").split())[:300]
+async def _close_when_idle(endpoint: Endpoint) -> None:
+    while endpoint.load:
+        await asyncio.sleep(0.1)
+    await endpoint.client.close()

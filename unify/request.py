@@ -76,17 +76,22 @@ class Response:
     """What came back: N texts as the model wrote them, why each ended, and who wrote them."""
 
     texts: tuple[str, ...]
-    finish_reasons: tuple[
-        str, ...
-    ]  # stop, length; REFUSED_LENGTH alone, without texts: the server takes no such prompt
+    finish_reasons: tuple[str, ...]  # stop, length; where there are no texts: a drop reason, and its detail
     fingerprint: str
     prompt_tokens: int
     output_tokens: int
 
+    @property
+    def refusal(self) -> tuple[str, str] | None:
+        """Why the prompt got no texts, as a drop reason and its detail; None where it got some."""
+        return None if self.texts else (self.finish_reasons[0], " ".join(self.finish_reasons[1:]) or "no answer")
+
 
 Ask = Callable[[Request], Awaitable[Response]]
 
-REFUSED_LENGTH = "prompt_too_long"
+REFUSED_LENGTH = "prompt_too_long"  # the server takes no prompt of that length
+PROMPT_REFUSED = "prompt_refused"  # an error about this prompt alone, a content filter's too
+UNANSWERED = "unanswered"  # no usable answer in all retries, though the server answers other prompts
 
 
 def request_hash(request: Request) -> str:

@@ -18,15 +18,19 @@ from pipeline.progress import Meter
 from pipeline.recipe import Recipe, RecipeError, SourceCard, is_private
 from pipeline.records import EXAMPLE, marked_schema, uniform
 from pipeline.shards import Shard, part_name, write_part
-from unify.client import connected
+from unify.client import Client, connected
 from unify.coverage import with_coverage
+from unify.in_flight import InFlight
 from unify.journal import open_journal, remembering
+from unify.live import LiveRun
 from unify.pair import Passage, example_of, passage_of, without_pair
 from unify.request import Ask, Request, Response, StyleName, request_of
 from unify.request import RewriteConfig as RewriteConfig
 from unify.serve import running_server
 from unify.step import PROMPTS as REPAIR_PROMPTS
 from unify.styles import STYLES
+
+OPEN_PARTS = 64  # parts begun and not yet written, at most: what a few slow passages may hold back in memory
 
 
 def prompts_of(config: RewriteConfig) -> dict[str, dict[str, str]]:
@@ -88,7 +92,7 @@ def rewrite_stage(
     """
     check_egress(recipe, cards)
     check_sources(config, recipe, cards)
-    asyncio.run(_rewrite_all(shards, config, recipe, directory, progress, after_shard))
+    asyncio.run(_rewrite_all(shards, config, recipe, cards, directory, progress, after_shard))
 
 
 def check_egress(recipe: Recipe, cards: Sequence[SourceCard]) -> None:
@@ -136,16 +140,19 @@ async def _rewrite_all(
     shards: Sequence[Shard],
     config: RewriteConfig,
     recipe: Recipe,
+    cards: Sequence[SourceCard],
     directory: Path,
     progress: Meter,
     after_shard: Callable[[], None],
 ) -> None:
     pilot = pilot_documents(shards, config)
-    slots = asyncio.Semaphore(recipe.run.in_flight)
+    live = LiveRun(recipe, lambda changed: check_egress(changed, cards))
+    in_flight = InFlight(lambda: live.run.in_flight)
+    open_parts = asyncio.Semaphore(OPEN_PARTS)
 
     async with (
         open_journal(recipe.output_folder / "journal.sqlite") as journal,
-        _server_when_needed(config, recipe) as complete,
+        _server_when_needed(config, recipe, live, in_flight) as complete,
     ):
         ask = remembering(journal, complete)
 
@@ -156,7 +163,7 @@ async def _rewrite_all(
                 return await rewrite_passage(passage, config, ask)
             finally:
                 progress.advance(1)
-                slots.release()
+                in_flight.end()
 
         async def write(index: int, tasks: Sequence[asyncio.Task[list[dict[str, Any]]]]) -> None:
             rows = [row for task in tasks for row in await task]
@@ -164,19 +171,26 @@ async def _rewrite_all(
             await asyncio.to_thread(
                 write_part, directory, index, marked, EXAMPLE, rows_in=len(tasks), keep_every_text=True
             )
+            open_parts.release()
             after_shard()
 
         try:
             async with asyncio.TaskGroup() as group:
+                following = group.create_task(live.follow())
+                writing: list[asyncio.Task[None]] = []
                 for index, passages in cut(shards, config.shard_passages):
                     if (directory / part_name(index)).exists():
                         progress.advance(passages.num_rows)
                         continue
+                    await open_parts.acquire()
                     tasks = []
                     for row in passages.to_pylist():
-                        await slots.acquire()
+                        await in_flight.begin()
                         tasks.append(group.create_task(rows_of(passage_of(row))))
-                    group.create_task(write(index, tasks))
+                    writing = [task for task in writing if not task.done()]
+                    writing.append(group.create_task(write(index, tasks)))
+                await asyncio.gather(*writing)
+                following.cancel()
         except BaseExceptionGroup as failed:
             raise _first(failed) from None
 
@@ -196,21 +210,29 @@ def cut(shards: Sequence[Shard], size: int) -> Iterator[tuple[int, pa.Table]]:
 
 
 @asynccontextmanager
-async def _server_when_needed(config: RewriteConfig, recipe: Recipe) -> AsyncIterator[Ask]:
+async def _server_when_needed(
+    config: RewriteConfig, recipe: Recipe, live: LiveRun, in_flight: InFlight
+) -> AsyncIterator[Ask]:
     """Yield what answers requests; the first makes it connect to the recipe's endpoints, or start a server."""
     opening = asyncio.Lock()
-    connection: list[Ask] = []
+    connection: list[Client] = []
+    ours: list[str] = []
     async with AsyncExitStack() as stack:
 
         async def complete(request: Request) -> Response:
             async with opening:
                 if not connection:
-                    urls = recipe.run.base_urls or (
-                        await stack.enter_async_context(running_server(recipe, config.model)),
-                    )
+                    if not live.run.base_urls:
+                        ours.append(await stack.enter_async_context(running_server(recipe, config.model)))
                     preflight = request_of(config, [("user", "Name one vitamin.")], names=("preflight",), max_tokens=16)
-                    connection.append(await stack.enter_async_context(connected(recipe.run, urls, preflight, print)))
-            return await connection[0](request)
+                    client = connected(lambda: live.run, lambda: live.run.base_urls or ours, preflight, print)
+                    connection.append(await stack.enter_async_context(client))
+            busy = connection[0].traffic.busy
+            response = await connection[0](request)
+            if connection[0].traffic.busy > busy:
+                in_flight.pushed_back()
+            in_flight.answered(response.output_tokens or len(response.texts))
+            return response
 
         yield complete
 

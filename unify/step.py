@@ -125,8 +125,8 @@ async def take(step: Step[T], passage: Passage, config: RewriteConfig, ask: Ask,
             schema=step.schema,
         )
         response = await ask(request)
-        if not response.texts:
-            return Written(value, finding if made else (response.finish_reasons[0], "no answer"), made)
+        if response.refusal:
+            return Written(value, finding if made else response.refusal, made)
         one = Made(name, f"{config.model}@{response.fingerprint}", text_hash(step.prompt), request_hash(request))
         made = (one,) if attempt < rounds else (*made, one)
         texts = [checks.without_thinking(text) for text in response.texts]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from pipeline.recipe import RecipeError, RunConfig
 from tests.fakes_server import Fake, Reply, fake_server
 from unify import client
 from unify.client import connected
-from unify.request import REFUSED_LENGTH, Request, Response, RewriteConfig, request_of
+from unify.request import PROMPT_REFUSED, REFUSED_LENGTH, UNANSWERED, Request, Response, RewriteConfig, request_of
 
 CONFIG = RewriteConfig(model="fake-model", temperature=0.3, top_k=7, min_p=0.05, repetition_penalty=1.1)
 PREFLIGHT = request_of(CONFIG, [("user", "Name one vitamin.")], names=("preflight",), max_tokens=16)
@@ -29,10 +30,15 @@ def ask_all(
     urls: Sequence[str], requests: Sequence[Request], said: Callable[[str], None] = lambda _: None, **run: Any
 ) -> list[Response]:
     async def go() -> list[Response]:
-        async with connected(RunConfig(**run), urls, PREFLIGHT, said) as ask:
+        settings = RunConfig(**run)
+        async with connected(lambda: settings, lambda: urls, PREFLIGHT, said) as ask:
             return list(await asyncio.gather(*map(ask, requests)))
 
     return asyncio.run(go())
+
+
+def is_preflight(body: dict[str, Any]) -> bool:
+    return bool(body["messages"][-1]["content"] == "Name one vitamin.")
 
 
 def replies(fake_replies: Sequence[Reply]) -> Callable[[dict[str, Any]], Reply]:
@@ -65,25 +71,37 @@ def test_what_can_heal_is_asked_again(bad: Reply) -> None:
     assert len(fake.asked()) == 3
 
 
-def test_retries_have_a_limit_and_end_in_one_line() -> None:
+def test_a_server_that_fails_on_everything_ends_the_run_after_the_stated_time_in_one_line() -> None:
     with fake_server(replies([Reply(status=500)])) as fake:
-        with pytest.raises(RecipeError, match=r"HTTP 500: .*told to fail.*, after 2 retries") as raised:
-            ask_all([fake.url], [a_request()], retries=2)
+        with pytest.raises(
+            RecipeError, match=r"no server has answered for 0.2 s \(HTTP 500: .*told to fail.*go on"
+        ) as raised:
+            ask_all([fake.url], [a_request()], retries=2, max_outage=0.2)
         assert "\n" not in str(raised.value)
-    assert len(fake.asked()) == 3
 
 
-def test_an_error_of_ours_is_never_asked_again() -> None:
-    with fake_server(replies([Reply(status=422)])) as fake, pytest.raises(RecipeError, match="HTTP 422"):
+@pytest.mark.parametrize(("status", "reason"), [(500, UNANSWERED), (422, PROMPT_REFUSED)])
+def test_a_prompt_that_alone_fails_ends_in_a_reason(status: int, reason: str) -> None:
+    with fake_server(lambda body: Reply(status=200 if is_preflight(body) else status)) as fake:
+        (response,) = ask_all([fake.url], [a_request()], retries=2)
+    assert (response.texts, response.finish_reasons[0]) == ((), reason)
+    assert response.finish_reasons[1].startswith(f"HTTP {status}: ")
+    assert len(fake.asked()) == (3 if status == 500 else 1)  # what cannot heal is not tried again
+
+
+def test_what_no_prompt_survives_ends_the_run() -> None:
+    in_a_row = pytest.raises(RecipeError, match="20 prompts in a row got no answer, the last: HTTP 400")
+    with fake_server(lambda body: Reply(status=200 if is_preflight(body) else 400)) as fake, in_a_row:
+        ask_all([fake.url], [a_request()] * 20)
+    with fake_server(replies([Reply(status=400)])) as fake, pytest.raises(RecipeError, match="preflight: HTTP 400"):
         ask_all([fake.url], [a_request()])
-    assert len(fake.asked()) == 1
 
 
 def test_a_prompt_that_is_too_long_is_data() -> None:
     refusal = Reply(status=400, error="This model's maximum context length is 2048 tokens, however you requested 9999")
     with fake_server(replies([refusal])) as fake:
         (response,) = ask_all([fake.url], [a_request()])
-    assert (response.texts, response.finish_reasons) == ((), (REFUSED_LENGTH,))
+    assert (response.texts, response.finish_reasons[0]) == ((), REFUSED_LENGTH)
 
 
 def test_no_server_is_an_error_of_one_line() -> None:
@@ -127,7 +145,15 @@ def test_a_server_without_fingerprint_gets_a_stable_one() -> None:
         assert fingerprint(one) == fingerprint(two) != ""
 
 
-def test_requests_go_where_fewest_are_in_flight() -> None:
+def test_a_passage_keeps_to_its_server_until_that_has_clearly_more_to_do() -> None:
     with fake_server(lambda _: Reply(wait=0.05)) as one, fake_server(lambda _: Reply(wait=0.05)) as two:
-        ask_all([one.url, two.url], [a_request()] * 10)
-    assert len(one.asked()) == len(two.asked()) == 5
+        ask_all([one.url, two.url], [a_request()] * 4)
+        assert {len(one.asked()), len(two.asked())} == {0, 4}
+        ask_all([one.url, two.url], [a_request()] * 40)
+    assert min(len(one.asked()), len(two.asked())) >= 16
+
+
+def test_passages_are_spread_over_the_servers() -> None:
+    with fake_server(lambda _: Reply(wait=0.05)) as one, fake_server(lambda _: Reply(wait=0.05)) as two:
+        ask_all([one.url, two.url], [replace(a_request(), about=f"p{number}") for number in range(40)])
+    assert min(len(one.asked()), len(two.asked())) >= 16

@@ -161,8 +161,11 @@ def test_errors_that_do_not_heal_stop_the_run_and_keep_what_was_answered(tmp_pat
     def reply(body: dict[str, Any]) -> Reply:
         return Reply(QUESTIONS) if left and left.pop() else Reply(status=500)
 
-    with fake_server(reply) as fake, pytest.raises(RecipeError, match=r"HTTP 500.*after 0 retries"):
-        rewrite(given, CONFIG, recipe(tmp_path, fake.url, retries=0, in_flight=1))
+    with (
+        fake_server(reply) as fake,
+        pytest.raises(RecipeError, match=r"no server has answered for 0.1 s \(HTTP 500.*go on"),
+    ):
+        rewrite(given, CONFIG, recipe(tmp_path, fake.url, retries=0, in_flight=1, max_outage=0.1))
     with fake_server(good) as fake:
         out = rewrite(given, CONFIG, recipe(tmp_path, fake.url))
         undisturbed = len(fake.asked())
