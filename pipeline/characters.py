@@ -6,6 +6,7 @@ judges by. Classes are those of the Unicode character database; the lists of mar
 
 import unicodedata
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ INVISIBLE = ((0x00, 0x09), (0x0E, 0x20), (0x7F, 0xA0), (0x200B, 0x2010), (0x202A
 INVISIBLE_SINGLE = (0xAD, 0x61C, 0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB)
 LINE_ENDS = (0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
 SPACES = (0x09, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
+ASSIGNED = (range(0x40000), range(0xE0000, 0xE1000))  # planes with characters; between and behind, none or private ones
 SIGNS = "锛銆鐨ÃÂâ"  # what UTF-8 looks like that was read as GBK or as Latin-1 (readers/mojibake.py)
 
 CHARS, DENSE, LETTERS, SYMBOLS, MISSED, PAUSED, LINED, DOUBLED, COVERED, FRAMED = range(10)  # columns of `count`
@@ -34,14 +36,15 @@ CHARS, DENSE, LETTERS, SYMBOLS, MISSED, PAUSED, LINED, DOUBLED, COVERED, FRAMED 
 @lru_cache(maxsize=1)
 def classes() -> NDArray[np.uint8]:
     """Return the class bits of every code point, (0x110000,)."""
-    table = np.zeros(0x110000, np.uint8)
-    ordinary, joined = frozenset(ORDINARY), _composing()
-    for point in range(0x110000):
+    table = np.full(0x110000, SYMBOL, np.uint8)
+    table[0xF0000:0xFFFFE] = table[0x100000:0x10FFFE] = MISSING | SYMBOL  # for private use
+    ordinary = frozenset(ORDINARY)
+    for point in chain(*ASSIGNED):
         char = chr(point)
         category = unicodedata.category(char)
-        if category == "Cn" or 0xD800 <= point < 0xE000:
-            table[point] = SYMBOL
-        elif category == "Co" or char in BOXES or point == 0xFFFD:
+        if category in ("Cn", "Cs"):
+            continue
+        if category == "Co" or char in BOXES or point == 0xFFFD:
             table[point] = MISSING | SYMBOL
         elif category[0] == "L":
             table[point] = LETTER
@@ -49,10 +52,9 @@ def classes() -> NDArray[np.uint8]:
             table[point] = DIGIT
         elif char.isspace():
             table[point] = SPACE
-        elif char not in ordinary and category[0] != "M":
-            table[point] = SYMBOL
-        if point in joined:
-            table[point] |= ODD
+        elif char in ordinary or category[0] == "M":
+            table[point] = 0
+    table[_composing()] |= ODD
     for start, end in INVISIBLE:
         table[start:end] |= ODD
     table[[*INVISIBLE_SINGLE, *LINE_ENDS, *SPACES]] |= ODD
@@ -61,17 +63,17 @@ def classes() -> NDArray[np.uint8]:
     return table
 
 
-def _composing() -> frozenset[int]:
+def _composing() -> list[int]:
     """Return the characters next to which a text may not be in NFC: those that NFC changes, and all that it joins."""
     found = set(range(0x1161, 0x1176)) | set(range(0x11A8, 0x11C3))  # Hangul vowels and finals
-    for point in range(0x110000):
+    for point in chain(*ASSIGNED):
         char = chr(point)
         if unicodedata.combining(char) or not unicodedata.is_normalized("NFC", char):
             found.add(point)
         parts = unicodedata.decomposition(char).split()
         if len(parts) == 2 and not parts[0].startswith("<"):
             found.add(int(parts[1], 16))
-    return frozenset(found)
+    return list(found)
 
 
 def buffers(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -273,7 +273,7 @@ def _trigger(config: CleanConfig) -> str:
 
 
 def without_debris(texts: list[str], config: CleanConfig) -> tuple[list[str], NDArray[np.float64]]:
-    """Take out of M texts until there is nothing more; (M, 3) shares as in Cleaned.
+    """Take out of M tidied texts until there is nothing more; (M, 3) shares as in Cleaned.
 
     What does not settle in MAX_ROUNDS, such as brackets nested by the hundred, is no text and left empty.
     """
@@ -290,7 +290,7 @@ def without_debris(texts: list[str], config: CleanConfig) -> tuple[list[str], ND
                 shares[row, 1] = referenced / before
             shares[row, 0] += advertised / before
             shares[row, 2] = referenced / max(1, len(left[row]))
-            if (cleaned := tidied("\n".join(lines))) != left[row]:
+            if (less := "\n".join(lines)) != left[row] and (cleaned := tidied(less)) != left[row]:
                 left[row] = cleaned
                 again.append(row)
         unsettled = again
@@ -324,11 +324,20 @@ def _taken_out(texts: list[str], config: CleanConfig) -> list[tuple[list[str], i
 
 
 def _without_marks(line: str) -> str:
-    line = _REFERENCE_MARK.sub(lambda found: found["interval"] or "", line)
-    return _SPACE.sub(" ", _BRACKETED_URL.sub("", line)).strip()
+    if any(bracket in line for bracket in "[［〔"):
+        line = _REFERENCE_MARK.sub(lambda found: found["interval"] or "", line)
+    if _may_have_url(line):
+        line = _BRACKETED_URL.sub("", line)
+    return _SPACE.sub(" ", line).strip()
+
+
+def _may_have_url(line: str) -> bool:
+    return "://" in line or "www." in line.lower()
 
 
 def _only_urls(line: str) -> bool:
+    if not _may_have_url(line):
+        return False
     parts = [part for part in re.split(r"[\s,;|]+", line) if part]
     return any(_URL.match(part) for part in parts) and all(
         _URL.match(part) or not part.strip("|>-–—·•:：") for part in parts

@@ -7,9 +7,11 @@ py3langid (Lui and Baldwin, 2012) decides.
 """
 
 from functools import cache
+from itertools import repeat
 from typing import cast
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from opencc import OpenCC
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -42,6 +44,8 @@ os um uma em não com dos das na ao pela pelo são mais foi het een van voor op 
 och att som på av är det inte till med ett og af til ikke jeg har w z się nie jest że
 quod cum ad ex sed aut quae atque vel ac sunt"""
 COMMON_ENGLISH, _FOREIGN = frozenset(_ENGLISH_WORDS.split()), frozenset(_FOREIGN_WORDS.split())
+_FOREIGN_WORD = 1 << 32  # words of both kinds are counted in one sum
+_KNOWN = {word: (word in COMMON_ENGLISH) + _FOREIGN_WORD * (word in _FOREIGN) for word in COMMON_ENGLISH | _FOREIGN}
 _MIN_ENGLISH = 0.1  # of words, at least four times as many as the commonest words of other languages: beyond doubt
 _LATIN_CODES = "en fr de es it pt nl la sv da no pl cs ro tr id vi"
 
@@ -57,11 +61,9 @@ def detect(text: str) -> str:
         middle = (len(text) - _SAMPLE) // 2
         sample = f"{text[:_SAMPLE]} {text[middle : middle + _SAMPLE]} {text[-_SAMPLE:]}"
     codes = np.frombuffer(sample.encode("utf-16-le", "surrogatepass"), np.uint16)
-    classes = _classes()[codes]
-    counts = np.bincount(classes, minlength=3 * _REGISTER)
+    counts, words = _tally(codes, _classes())
     kinds = counts.reshape(3, _REGISTER).sum(axis=0)
     han = int(kinds[_HAN:].sum())
-    words = _words(classes, _LATIN) + _words(classes, _FOREIGN_SCRIPT)
     if kinds[_KANA_OR_HANGUL] > 0.1 * (han + words):
         return "und"
     if han and han >= _MIN_HAN * (han + words):
@@ -71,17 +73,23 @@ def detect(text: str) -> str:
         return "zh-Hant" if kinds[_TRADITIONAL] > kinds[_SIMPLIFIED] else "zh-Hans"
     if not kinds[_LATIN] or kinds[_LATIN] < kinds[_FOREIGN_SCRIPT]:
         return "und"
-    common = sample.lower().split()
-    english, foreign = (sum(map(known.__contains__, common)) for known in (COMMON_ENGLISH, _FOREIGN))
+    known = sum(map(_KNOWN.get, sample.lower().split(), repeat(0)))
+    foreign, english = divmod(known, _FOREIGN_WORD)
     if english >= _MIN_ENGLISH * words and english >= 4 * foreign:
         return "en"
     return "en" if _identifier().classify(sample)[0] == "en" else "und"
 
 
-def _words(classes: NDArray[np.uint8], kind: int) -> int:
-    """Count the runs of one class of characters."""
-    inside = classes == kind
-    return int(np.count_nonzero(inside[1:] > inside[:-1])) + int(inside[:1].any())
+@njit(nogil=True, cache=True)
+def _tally(codes, classes):  # type: ignore[no-untyped-def]
+    """Count the code units of each class, (24,), and the runs of Latin letters and of those of a foreign script."""
+    counts, words, before = np.zeros(3 * _REGISTER, np.int64), 0, _OTHER
+    for code in codes:
+        kind = classes[code]
+        counts[kind] += 1
+        words += kind != before and kind in (_LATIN, _FOREIGN_SCRIPT)
+        before = kind
+    return counts, words
 
 
 @cache
