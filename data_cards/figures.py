@@ -153,6 +153,10 @@ class PairFigures:
     made_by: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # step, model, prompt
     rejected: dict[str, Counter[str]] = field(default_factory=dict)  # style -> reason -> pairs
     rejected_checks: dict[str, Counter[str]] = field(default_factory=dict)
+    crossed: Counter[str] = field(default_factory=Counter)  # style -> pairs in another language than their passage
+    repaired: Counter[str] = field(default_factory=Counter)  # style -> pairs kept after a step was sent back
+    carried: dict[str, Counter[str]] = field(default_factory=dict)  # style -> sentences, numbers, names of its passages
+    whole: dict[str, Counter[str]] = field(default_factory=dict)  # that pairs carry, and of how many
 
     def of_style(self, style: str) -> int:
         """Count the kept pairs of one style."""
@@ -183,8 +187,10 @@ def _count_pairs(figures: PairFigures, examples: pa.Table) -> None:
     chars, roles = pc.utf8_length(pc.struct_field(messages, "content")), pc.struct_field(messages, "role")
     figures.questions.update(chars.filter(pc.equal(roles, "user")).to_pylist())
     figures.answers.update(chars.filter(pc.equal(roles, "assistant")).to_pylist())
-    for check in pc.list_flatten(examples["checks"]).to_pylist():
-        figures.checks.setdefault(check["name"], Counter())[_rounded(check["value"])] += 1
+    for style, checks in zip(styles, examples["checks"].to_pylist(), strict=True):
+        _count_checks(figures, style, checks, figures.checks)
+        figures.crossed[style] += any(check["name"] == "from_lang" for check in checks)
+        figures.repaired[style] += any(check["name"].endswith("_repair") for check in checks)
     for made in (step for steps in made_by for step in steps):
         figures.made_by[made["step"], made["model"], made["prompt"]] += 1
 
@@ -193,8 +199,21 @@ def _count_rejected(figures: PairFigures, dropped: pa.Table) -> None:
     for reason, row in zip(dropped["reason"].to_pylist(), dropped["row"].to_pylist(), strict=True):
         example = json.loads(row) if row else {}
         figures.rejected.setdefault(example.get("style", ""), Counter())[reason] += 1
-        for check in example.get("checks", ()):
-            figures.rejected_checks.setdefault(check["name"], Counter())[_rounded(check["value"])] += 1
+        _count_checks(figures, example.get("style", ""), example.get("checks", ()), figures.rejected_checks)
+
+
+def _count_checks(
+    figures: PairFigures, style: str, checks: Sequence[Mapping[str, str]], counts: dict[str, Counter[str]]
+) -> None:
+    """Count the values of a pair's checks; what its passage's pairs carry, "carried/all", is summed by style."""
+    for check in checks:
+        name = check["name"].removesuffix("_carried")
+        if name != check["name"]:
+            have, whole = map(int, check["value"].split("/"))
+            figures.carried.setdefault(style, Counter())[name] += have
+            figures.whole.setdefault(style, Counter())[name] += whole
+        else:
+            counts.setdefault(name, Counter())[_rounded(check["value"])] += 1
 
 
 def _rounded(value: str) -> str:

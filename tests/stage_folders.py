@@ -219,7 +219,11 @@ def pair(row: Row, number: int, copy: int, plan: Plan) -> Row:
             {"role": "assistant", "content": row["text"][:end], "loss": True},
         ],
         "support": [{"start": 0, "end": end}],
-        "checks": [{"name": "verbatim", "value": "yes"}, {"name": "overlap", "value": f"0.{number + 1}"}],
+        "checks": [
+            {"name": "verbatim", "value": "yes"},
+            {"name": "overlap", "value": f"0.{number + 1}"},
+            *([{"name": "sentences_carried", "value": f"1/{number + 2}"}] if not copy else []),
+        ],
         "made_by": [made] if english else [],
         "split": "",
     }

@@ -73,6 +73,22 @@ def test_the_first_line_says_which_pairs_the_small_model_asked(tmp_path):
     assert "1 pair made without a model (style heading: 1 pair)" in lines[0]
 
 
+def test_coverage_translations_and_repairs_have_a_column(tmp_path):
+    rows = next(rows for rows in tables(card(tmp_path).read_text()) if "repaired" in rows[0])
+    assert rows[0] == [
+        "style",
+        "pairs",
+        "in another language than the passage",
+        "repaired",
+        "sentences",
+        "numbers",
+        "names",
+    ]
+    assert [row[0] for row in rows[1:]] == ["excerpt", "heading"]
+    assert rows[1][2:4] == ["0", "0"]
+    assert " of " in rows[1][4]
+
+
 def test_another_writer_is_no_demonstration(tmp_path):
     readme = card(tmp_path, Plan(model="Qwen/Qwen3-8B")).read_text()
     assert "Qwen/Qwen3-8B" in readme

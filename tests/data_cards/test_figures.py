@@ -75,6 +75,16 @@ def test_pairs_are_counted_by_style_and_by_whether_a_model_asked(tmp_path):
     assert figures.rejected_checks["verbatim"] == {"yes": 1}
 
 
+def test_what_pairs_carry_is_summed_over_kept_and_rejected_ones(tmp_path):
+    figures = pair_figures(stage_folders(tmp_path, Plan(marks=MARKS))["rewrite"])
+    assert figures.carried == {"excerpt": {"sentences": 2}, "heading": {"sentences": 2}}
+    assert {style: set(whole) for style, whole in figures.whole.items()} == {
+        "excerpt": {"sentences"},
+        "heading": {"sentences"},
+    }
+    assert not any(name.endswith("_carried") for name in (*figures.checks, *figures.rejected_checks))
+
+
 def test_each_reason_has_the_first_rows_by_hash(tmp_path):
     marks = {"clean": {passage_id("book", text): "short" for text in BOOK}}
     stages = stage_folders(tmp_path, Plan(marks=marks))

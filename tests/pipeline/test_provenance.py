@@ -43,7 +43,7 @@ def test_a_pair_is_led_back_to_its_licence(tmp_path):
     assert BOOK[0] in field(report, "passage")
     assert field(report, "style") == "excerpt"
     assert field(report, "made by") == "question: model SmolLM2-135M-Instruct@a1b2, prompt p1, request q0"
-    assert field(report, "checks") == "verbatim: yes overlap: 0.1"
+    assert field(report, "checks") == "verbatim: yes overlap: 0.1 sentences_carried: 1/2"
     assert "assistant (loss): Gout is caused by urate crystals in the joints." in field(report, "messages")
     assert field(report, "support").endswith("of the passage: Gout is caused by urate crystals in the joints.")
     assert field(report, "split") == "train"
