@@ -3,12 +3,12 @@
 Passages are 200 of MedQuAD and OpenStax (../shared/data beside the checkout), drawn by hash from what the line makes of
 them. The model is the demo's, of 135M parameters: what is measured is the machinery and its cost, not the
 quality of the pairs. The variants without repair sample twice where the others repair once, so that both may ask as
-often. Each has a journal of its own; pairs, kept and rejected, are left in data/bench_styles/VARIANT.txt for reading.
+often. Each has a journal of its own, from which an interrupted run goes on; its pairs, kept and rejected, are left in
+data/bench_styles/VARIANT.txt for reading.
 """
 
 import asyncio
 import json
-import shutil
 import sys
 import time
 from collections import Counter
@@ -41,10 +41,10 @@ lexicons = ["{ROOT}/recipes/lexicons/medical_en.txt", "{ROOT}/recipes/lexicons/m
 """
 COMMON: dict[str, Any] = {
     "model_languages": ("en",),
-    "max_tokens": 160,
+    "max_tokens": 128,
     "max_question_tokens": 40,
     "min_p": 0.05,
-    "max_pairs_per_passage": 2,
+    "max_pairs_per_passage": 1,
     "shard_passages": PASSAGES,
 }
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -80,13 +80,17 @@ def measure(variant: str, url: str) -> None:
     """Rewrite the passages in one variant; write its pairs and figures."""
     config = RewriteConfig(**COMMON, **VARIANTS[variant])
     folder = FOLDER / variant
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "parts").mkdir(parents=True)
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    clock = folder / "seconds"  # of all runs: one that is interrupted goes on from its journal
+    before = float(clock.read_text()) if clock.exists() else 0.0
     run = RunConfig(base_urls=(url,), in_flight=48)
     recipe = Recipe(path=folder / "r.toml", name="styles", sources=("medquad",), output=str(folder), run=run)
     began = time.perf_counter()
-    rewrite_stage([passages()], config, recipe, [], folder / "parts", Meter("rewrite", PASSAGES, "passages"))
-    seconds = time.perf_counter() - began
+    try:
+        rewrite_stage([passages()], config, recipe, [], folder / "parts", Meter("rewrite", PASSAGES, "passages"))
+    finally:
+        seconds = before + time.perf_counter() - began
+        clock.write_text(str(seconds))
 
     async def spent() -> tuple[int, int]:
         async with open_journal(folder / "journal.sqlite") as journal:
