@@ -22,11 +22,15 @@ from pipeline.purge import purge_source
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.shards import ContractError, is_complete, link_latest, only_run, read_manifest
 from pipeline.stages import STAGE_NAMES, Line, run_line
+from unify.budget import Stopped
 from unify.serve import serve_until_interrupted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 2 where a person can mend what is wrong."""
+    """Run one command and return its exit code.
+
+    2 where a person can mend what is wrong; 3 at a limit of [run.budget], 4 where the breaker asks for a person.
+    """
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite end: what was started here is stopped
     try:
@@ -34,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RecipeError, ContractError) as error:
         print(f"onestage: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(f"onestage: stopped: {stopped}", file=sys.stderr)
+        return stopped.code
     except MemoryError:
         print("onestage: out of memory; run the same command again to go on", file=sys.stderr)
         return 2

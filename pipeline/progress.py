@@ -20,29 +20,31 @@ class Meter:
     unit: str
     bar: Progress | None = None
     task: TaskID | None = None
+    plain: bool = True  # lines where there is no terminal; False: the stage writes its own
+    note: str = ""  # stands behind the rate
     done: int = 0
     started: float = field(default_factory=time.monotonic)
     spoken: float = field(default_factory=time.monotonic)
 
-    def advance(self, pieces: int = 1, note: str = "") -> None:
-        """Count pieces as done; `note` stands behind the rate."""
+    def advance(self, pieces: int = 1) -> None:
+        """Count pieces as done."""
         self.done += pieces
         now = time.monotonic()
         rate = self.done / max(now - self.started, 1e-9)
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, completed=self.done, rate=f"{rate:,.1f} {self.unit}/s {note}")
-        elif now - self.spoken >= PLAIN_EVERY:
+            self.bar.update(self.task, completed=self.done, rate=f"{rate:,.1f} {self.unit}/s {self.note}")
+        elif self.plain and now - self.spoken >= PLAIN_EVERY:
             self.spoken = now
             left = (self.total - self.done) / rate if rate else float("inf")
             pace = f"{self.done:,} of {self.total:,} {self.unit}, {rate:,.1f}/s, {left:,.0f} s left"
-            print(f"{self.label}: {pace} {note}".rstrip(), flush=True)
+            print(f"{self.label}: {pace} {self.note}".rstrip(), flush=True)
 
 
 @contextmanager
-def meter(label: str, total: int, unit: str) -> Iterator[Meter]:
-    """Show the progress of a stage while the block runs."""
+def meter(label: str, total: int, unit: str, *, plain: bool = True) -> Iterator[Meter]:
+    """Show the progress of a stage while the block runs; without a terminal by plain lines, unless told not to."""
     if not sys.stdout.isatty():
-        yield Meter(label, total, unit)
+        yield Meter(label, total, unit, plain=plain)
         return
     columns = (
         TextColumn("{task.description}"),

@@ -9,10 +9,11 @@ import ipaddress
 import socket
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class RecipeError(Exception):
@@ -53,6 +54,28 @@ class SourceCard(Config):
     egress: Literal["any", "local"] = "any"
 
 
+class BudgetConfig(Config):
+    """What rewriting may spend. Requests, tokens and money are totals of the model over the whole output folder."""
+
+    max_requests: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=0, description="of prompts and outputs together")
+    max_cost: float | None = Field(default=None, ge=0, description="by the prices below")
+    input_price: float = Field(default=0.0, ge=0, description="of a million prompt tokens, in any currency")
+    output_price: float = Field(default=0.0, ge=0, description="of a million output tokens")
+    max_hours: float | None = Field(default=None, gt=0, description="of one run, from its first request")
+    window: str | None = Field(
+        default=None,
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$",
+        description="when requests may be sent, such as 22:00-06:00, by the clock of this machine",
+    )
+
+    @model_validator(mode="after")
+    def _prices_for_a_cost(self) -> Self:
+        if self.max_cost is not None and not (self.input_price or self.output_price):
+            raise ValueError("got max_cost without prices, expected input_price and output_price")
+        return self
+
+
 class RunConfig(Config):
     """Where and how a recipe runs. Never hashed, so that it may change between two runs of one recipe."""
 
@@ -69,6 +92,10 @@ class RunConfig(Config):
     timeout: float = Field(default=300.0, gt=0, description="seconds a request may take")
     retries: int = Field(default=5, ge=0)
     max_outage: float = Field(default=600.0, gt=0, description="seconds without any server after which rewriting stops")
+    budget: BudgetConfig = BudgetConfig()
+    breaker_share: float = Field(
+        default=0.5, gt=0, le=1, description="of the last 5,000 passages that may end alike, rejected; 1: any"
+    )
 
 
 class ServeConfig(Config):
@@ -120,6 +147,8 @@ def first_error(error: ValidationError) -> str:
     field = ".".join(str(part) for part in found["loc"])
     if found["type"] == "extra_forbidden":
         return f"{field}: unknown key"
+    if found["type"] == "value_error":
+        return f"{field}: {found['msg'].removeprefix('Value error, ')}"
     got = "nothing" if found["type"] == "missing" else repr(found["input"])
     return f"{field}: got {got}, expected {found['msg'].removeprefix('Input should be ')}"
 

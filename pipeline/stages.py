@@ -291,7 +291,7 @@ def _run_corpus(step: Step, line: Line, working: Path) -> None:
 def _run_stream(step: Step, line: Line, working: Path, after_shard: Callable[[], None]) -> None:
     shards = [shard for before in step.inputs["rows"] for shard in shards_of(before.directory)]
     total = sum(shard.num_rows for shard in shards)
-    with meter(step.label, total, "passages") as progress:
+    with meter(step.label, total, "passages", plain=False) as progress:
         rewrite_stage(
             shards, cast(RewriteConfig, step.config), line.recipe, list(line.cards), working, progress, after_shard
         )

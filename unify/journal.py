@@ -182,14 +182,15 @@ def forget(path: Path, names: Iterable[str]) -> None:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-Admit = Callable[[Request], AbstractAsyncContextManager[object]]
+Admit = Callable[[Request], AbstractAsyncContextManager[Callable[[Response], None]]]
 
 
-def remembering(journal: Journal, complete: Ask, admit: Admit = lambda _: nullcontext()) -> Ask:
+def remembering(journal: Journal, complete: Ask, admit: Admit = lambda _: nullcontext(lambda _: None)) -> Ask:
     """Answer from the journal, and by `complete` only what it does not hold; equal requests share one call.
 
     Args:
-        admit: entered before a request is sent and left when its response is committed, or failed.
+        admit: entered before a request is sent, and left when its response is kept, or failed; a response that is
+            kept is given to the function that it yields.
     """
     under_way: dict[str, asyncio.Task[Response]] = {}
 
@@ -203,9 +204,10 @@ def remembering(journal: Journal, complete: Ask, admit: Admit = lambda _: nullco
         return await under_way[name]
 
     async def _ask_and_keep(request: Request, name: str) -> Response:
-        async with admit(request):
+        async with admit(request) as count:
             response = await complete(request)
             await journal.keep(name, response, model=request.model, about=request.about)
+            count(response)
         return response
 
     return ask

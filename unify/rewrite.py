@@ -7,8 +7,7 @@ the journal; a model server is started only when one is missing from it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,12 @@ from pipeline.progress import Meter
 from pipeline.recipe import Recipe, RecipeError, SourceCard, is_private
 from pipeline.records import EXAMPLE, marked_schema, uniform
 from pipeline.shards import Shard, part_name, write_part
-from unify.client import Client, connected
+from unify.asking import asking
 from unify.coverage import with_coverage
-from unify.in_flight import InFlight
-from unify.journal import open_journal, remembering
-from unify.live import LiveRun
+from unify.meter import shown_live
 from unify.pair import Passage, example_of, passage_of, without_pair
-from unify.request import Ask, Request, Response, StyleName, request_of
+from unify.request import Ask, StyleName
 from unify.request import RewriteConfig as RewriteConfig
-from unify.serve import running_server
 from unify.step import PROMPTS as REPAIR_PROMPTS
 from unify.styles import STYLES
 
@@ -146,21 +142,20 @@ async def _rewrite_all(
     after_shard: Callable[[], None],
 ) -> None:
     pilot = pilot_documents(shards, config)
-    live = LiveRun(recipe, lambda changed: check_egress(changed, cards))
-    in_flight = InFlight(lambda: live.run.in_flight)
     open_parts = asyncio.Semaphore(OPEN_PARTS)
 
     async with (
-        open_journal(recipe.output_folder / "journal.sqlite") as journal,
-        _server_when_needed(config, recipe, live, in_flight) as complete,
+        asking(config, recipe, lambda changed: check_egress(changed, cards)) as (ask, ledger, in_flight, live, retried),
+        shown_live(ledger, progress, lambda: live.run, retried),
     ):
-        ask = remembering(journal, complete)
 
         async def rows_of(passage: Passage) -> list[dict[str, Any]]:
             try:
                 if pilot is not None and passage.document_id not in pilot:
                     return [without_pair(passage, "not_in_pilot")]
-                return await rewrite_passage(passage, config, ask)
+                rows = await rewrite_passage(passage, config, ask)
+                ledger.finished(passage.id, rows)
+                return rows
             finally:
                 progress.advance(1)
                 in_flight.end()
@@ -207,34 +202,6 @@ def cut(shards: Sequence[Shard], size: int) -> Iterator[tuple[int, pa.Table]]:
     rest = pa.concat_tables(waiting) if waiting else pa.table({})
     if rest.num_rows or index == 0:
         yield index, rest
-
-
-@asynccontextmanager
-async def _server_when_needed(
-    config: RewriteConfig, recipe: Recipe, live: LiveRun, in_flight: InFlight
-) -> AsyncIterator[Ask]:
-    """Yield what answers requests; the first makes it connect to the recipe's endpoints, or start a server."""
-    opening = asyncio.Lock()
-    connection: list[Client] = []
-    ours: list[str] = []
-    async with AsyncExitStack() as stack:
-
-        async def complete(request: Request) -> Response:
-            async with opening:
-                if not connection:
-                    if not live.run.base_urls:
-                        ours.append(await stack.enter_async_context(running_server(recipe, config.model)))
-                    preflight = request_of(config, [("user", "Name one vitamin.")], names=("preflight",), max_tokens=16)
-                    client = connected(lambda: live.run, lambda: live.run.base_urls or ours, preflight, print)
-                    connection.append(await stack.enter_async_context(client))
-            busy = connection[0].traffic.busy
-            response = await connection[0](request)
-            if connection[0].traffic.busy > busy:
-                in_flight.pushed_back()
-            in_flight.answered(response.output_tokens or len(response.texts))
-            return response
-
-        yield complete
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
