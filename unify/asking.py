@@ -77,5 +77,3 @@ async def _server_when_needed(
             return response
 
         yield complete
-
-

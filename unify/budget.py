@@ -114,7 +114,7 @@ class Ledger:
             self._back.set()
 
     def finished(self, passage_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Count what came of a passage; the breaker opens where too many that were asked about end alike."""
+        """Count what came of a passage; and watch those that were asked about."""
         reasons = [row["drop_reason"] for row in rows]
         self.kept += reasons.count(None)
         self.rejected.update(reason for reason in reasons if reason)
@@ -126,10 +126,16 @@ class Ledger:
         end = None if None in reasons else reasons[0]
         self._ends.append(end)
         self._ends_by_reason[end] += 1
-        share, allowed = self._ends_by_reason[end] / len(self._ends), self._run().breaker_share
-        if end is not None and len(self._ends) >= BREAKER_LEAST and share > allowed:
+        self._watch()
+
+    def _watch(self) -> None:
+        """Open the breaker where too many of the last passages end for one reason."""
+        counts = [(count, reason) for reason, count in self._ends_by_reason.items() if reason]
+        count, reason = max(counts, default=(0, ""))
+        share, allowed = count / len(self._ends), self._run().breaker_share
+        if len(self._ends) >= BREAKER_LEAST and share > allowed:
             self._stopped = BreakerOpen(
-                f"{share:.0%} of the last {len(self._ends):,} passages end as {end}, [run] breaker_share allows "
+                f"{share:.0%} of the last {len(self._ends):,} passages end as {reason}, [run] breaker_share allows "
                 f"{allowed:.0%}; read some with onestage sample, mend the recipe or raise breaker_share, and {GO_ON}"
             )
 
