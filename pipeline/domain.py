@@ -61,6 +61,20 @@ def least_relevance(langs: Sequence[str], limits: Mapping[str, float]) -> NDArra
     return np.array([limits.get(lang, limits.get(lang.split("-")[0], highest)) for lang in langs])
 
 
+def off_domain(
+    texts: Sequence[str], langs: Sequence[str], limits: Mapping[str, float], paths: tuple[Path, ...]
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Tell which of N texts are below the limits of their languages, and the relevance of each, for a drop's detail.
+
+    Args:
+        paths: lexicon files; without one no text is judged.
+    """
+    if not paths:
+        return np.zeros(len(texts), np.bool_), [""] * len(texts)
+    found = relevance(texts, read_lexicons(paths))
+    return found < least_relevance(langs, limits), [f"{value:.3f}" for value in found]
+
+
 def lexicon_of(weights: Mapping[str, float]) -> Lexicon:
     """Make a lexicon of terms and their weights; terms that fold to one are one, their weights added."""
     plurals = {term + "s": weight for term, weight in weights.items() if term[-1:].isascii() and term[-1:].isalpha()}

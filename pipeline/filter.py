@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from pipeline.domain import least_relevance, read_lexicons, relevance
+from pipeline.domain import off_domain
 from pipeline.recipe import Config
 from pipeline.records import mark
 
@@ -41,18 +41,17 @@ def filter_documents(documents: pa.Table, config: FilterConfig, files: Mapping[s
     Returns:
         The same N rows in the same order plus drop columns; the detail of `off_domain` is the relevance.
     """
-    langs, texts = documents["lang"], documents["text"]
+    langs, texts = documents["lang"].to_pylist(), documents["text"]
     chars = pc.utf8_length(pc.utf8_trim_whitespace(texts))
+    off, found = off_domain(texts.to_pylist(), langs, config.min_relevance, files.get("lexicons", ()))
     rules = {
-        "wrong_language": pc.invert(pc.is_in(langs, value_set=pa.array(config.languages, pa.string()))),
+        "wrong_language": pa.array([lang not in config.languages for lang in langs], pa.bool_()),
         "too_short": pc.less(chars, config.min_chars),
+        "off_domain": pa.array(off),
     }
     details = {
-        "wrong_language": langs.to_pylist(),
+        "wrong_language": langs,
         "too_short": [str(length) for length in chars.to_pylist()],
+        "off_domain": found,
     }
-    if paths := files.get("lexicons", ()):
-        found = relevance(texts.to_pylist(), read_lexicons(paths))
-        rules["off_domain"] = pa.array(found < least_relevance(langs.to_pylist(), config.min_relevance))
-        details["off_domain"] = [f"{value:.3f}" for value in found]
     return mark(documents, rules, details)

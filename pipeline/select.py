@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import Field
 
-from pipeline.domain import least_relevance, read_lexicons, relevance
+from pipeline.domain import off_domain
 from pipeline.readers.language import detect
 from pipeline.recipe import Config
 from pipeline.records import mark
@@ -38,10 +38,9 @@ def select_passages(passages: pa.Table, config: SelectConfig, files: Mapping[str
     """
     texts = passages["text"].to_pylist()
     langs = [detect(text) for text in texts]
-    rules = {"wrong_language": pa.array([lang not in config.languages for lang in langs], pa.bool_())}
-    details = {"wrong_language": langs}
-    if paths := files.get("lexicons", ()):
-        found = relevance(texts, read_lexicons(paths))
-        rules["off_domain"] = pa.array(found < least_relevance(langs, config.min_relevance))
-        details["off_domain"] = [f"{value:.3f}" for value in found]
-    return mark(passages, rules, details)
+    off, found = off_domain(texts, langs, config.min_relevance, files.get("lexicons", ()))
+    rules = {
+        "wrong_language": pa.array([lang not in config.languages for lang in langs], pa.bool_()),
+        "off_domain": pa.array(off),
+    }
+    return mark(passages, rules, {"wrong_language": langs, "off_domain": found})

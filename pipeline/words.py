@@ -66,8 +66,9 @@ def weigh(
         character.
     """
     seed_rate, background_rate = _mean_rate(seed), _mean_rate([*background, _general_chinese()])
+    occurring = {word for words in (*seed, *background) for word in words}  # a dictionary's own words have no use
     weights = {}
-    for word in sorted({*seed_rate, *background_rate, *known}):
+    for word in sorted(occurring & (seed_rate.keys() | background_rate.keys()) | known.keys()):
         if word in known or (len(word) > 1 and not _is_common(word)):
             given = trust * known.get(word, 0.0)
             p, q = seed_rate.get(word, 0.0) + max(given, 0), background_rate.get(word, 0.0) + max(-given, 0)
@@ -88,6 +89,7 @@ def _mean_rate(sources: Sequence[Words]) -> dict[str, float]:
     return rates
 
 
+@cache
 def _general_chinese() -> Words:
     """Return the frequencies of jieba's dictionary, which were counted in general texts."""
     jieba.setLogLevel("ERROR")
