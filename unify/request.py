@@ -7,7 +7,7 @@ sent, so that an answer outlives its server.
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -96,7 +96,7 @@ UNANSWERED = "unanswered"  # no usable answer in all retries, though the server 
 
 def request_hash(request: Request) -> str:
     """Name a request by the SHA-256 of its canonical JSON."""
-    asked = {name: value for name, value in asdict(request).items() if name != "about"}
+    asked = {name: getattr(request, name) for name in ("model", "messages", "parameters", "attempt")}
     canonical = json.dumps(asked, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
