@@ -25,7 +25,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from pipeline.layout import LaidOut, save
-from pipeline.letters import BYTES, OFFSETS, TABLE, Fold, letters_of, read_letters
+from pipeline.letters import BYTES, OFFSETS, ONE, TABLE, Fold, letters_of, read_letters
 from pipeline.minhash import shingle
 
 WINDOW = 24  # letters: two clauses of Chinese, four words of English
@@ -127,18 +127,33 @@ def _of_one_document(laid: LaidOut, own: NDArray[Any]) -> NDArray[np.int64]:
 def _share_in(laid: LaidOut, row: int, owners: NDArray[np.int64], folds: tuple[Fold, ...]) -> float:
     """Return the share of a row's distinct windows that any of some rows before it has."""
     letters = letters_of(folds)
-    data, offsets = laid.texts(np.append(owners, row))
-    *before, own = (
-        _all_windows(data[begin:end], letters.table, letters.spill) for begin, end in itertools.pairwise(offsets)
-    )
-    return float(np.isin(np.unique(own), np.concatenate(before)).mean())
+    return float(_share(*laid.texts(np.append(owners, row)), letters.table, letters.spill))
 
 
-@njit(types.uint64[::1](BYTES, TABLE, TABLE), nogil=True, cache=True)
-def _all_windows(data, table, spill):  # type: ignore[no-untyped-def]
+@njit(types.float64(BYTES, OFFSETS, TABLE, TABLE), nogil=True, cache=True)
+def _share(data, offsets, table, spill):  # type: ignore[no-untyped-def]
+    """Return the share of the last text's distinct windows that any text before it has, by one hash table of both."""
     points, hashes = np.empty(len(data) + 1, np.uint32), np.empty(len(data) + 1, np.uint64)
-    count = read_letters(data, 0, len(data), table, spill, points)
-    return hashes[: shingle(points, count, WINDOW, hashes)].copy()
+    slots = 4
+    while slots < 2 * (len(data) + len(offsets)):  # a text has no more windows than bytes, but one at least
+        slots *= 2
+    last_slot, keys = np.uint64(slots - 1), np.empty(slots, np.uint64)
+    before, own = np.zeros(slots, np.bool_), np.zeros(slots, np.bool_)  # whose the window in a slot is
+    distinct = covered = 0
+    for text in range(len(offsets) - 1):
+        count = read_letters(data, offsets[text], offsets[text + 1], table, spill, points)
+        for place in range(shingle(points, count, WINDOW, hashes)):
+            slot = hashes[place] & last_slot
+            while (before[slot] or own[slot]) and keys[slot] != hashes[place]:
+                slot = (slot + ONE) & last_slot
+            keys[slot] = hashes[place]
+            if text < len(offsets) - 2:
+                before[slot] = True
+            elif not own[slot]:
+                own[slot] = True
+                distinct += 1
+                covered += before[slot]
+    return covered / distinct
 
 
 @njit(types.Tuple((types.uint64[::1], types.int64[::1]))(BYTES, OFFSETS, TABLE, TABLE), nogil=True, cache=True)  # type: ignore[no-untyped-call]
