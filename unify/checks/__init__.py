@@ -24,8 +24,8 @@ from unify.checks.form import too_long as too_long
 from unify.checks.form import too_short as too_short
 from unify.checks.form import without_thinking as without_thinking
 from unify.checks.form import wrong_language as wrong_language
-from unify.checks.quantities import ungrounded_number as ungrounded_number
-from unify.checks.quantities import wrong_unit as wrong_unit
+from unify.checks.grounding import ungrounded_number as ungrounded_number
+from unify.checks.grounding import wrong_unit as wrong_unit
 from unify.checks.support import copied_answer as copied_answer
 from unify.checks.support import foreign_name as foreign_name
 from unify.checks.support import low_support as low_support
