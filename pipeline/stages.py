@@ -111,7 +111,7 @@ STAGES = (
         version=3,
     ),
     Stage(
-        "rewrite", rewrite_stage, RewriteConfig, PASSAGE, {TEXT: EXAMPLE}, over="stream", parent="passage_id", version=5
+        "rewrite", rewrite_stage, RewriteConfig, PASSAGE, {TEXT: EXAMPLE}, over="stream", parent="passage_id", version=6
     ),
     Stage(
         "mix",

@@ -13,6 +13,7 @@ from unify.checks.alone import not_standalone as not_standalone
 from unify.checks.alone import pointing as pointing
 from unify.checks.cues import CUES as CUES
 from unify.checks.cues import mismatched as mismatched
+from unify.checks.doses import wrong_dose as wrong_dose
 from unify.checks.form import CLOSING as CLOSING
 from unify.checks.form import REFUSALS as REFUSALS
 from unify.checks.form import cut_off as cut_off
@@ -24,6 +25,7 @@ from unify.checks.form import too_long as too_long
 from unify.checks.form import too_short as too_short
 from unify.checks.form import without_thinking as without_thinking
 from unify.checks.form import wrong_language as wrong_language
+from unify.checks.frequencies import wrong_frequency as wrong_frequency
 from unify.checks.grounding import ungrounded_number as ungrounded_number
 from unify.checks.grounding import wrong_unit as wrong_unit
 from unify.checks.support import copied_answer as copied_answer

@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from unify.checks.numerals import fold
-from unify.checks.quantities import RATIO, Quantity, claims, places_of_items, read_quantities
+from unify.checks.quantities import RATIO, Quantity, claims, read_quantities
 from unify.checks.units import ANALYTES, CLASSICAL, Dimension
 
 CELSIUS, FAHRENHEIT, DEGREE = ((("celsius", 1),), (("fahrenheit", 1),), (("degree", 1),))
@@ -26,7 +26,6 @@ _MONTHS = re.compile(r"\b(jan|feb|mar|apr|may|june?|july?|aug|sep|oct|nov|dec)[a
 _MONTH_NUMBERS = {"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6}
 _MONTH_NUMBERS |= {"jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
 _DECADE = re.compile(r"(\d{1,2})世纪(\d)0年代")
-_SPACE = re.compile(r"\s+")
 
 Beside = tuple[str, str]  # what stands before and after a number
 
@@ -84,9 +83,8 @@ def read_known(text: str) -> Known:
     sized: dict[Dimension, set[Fraction]] = defaultdict(set)
     bare, written, values = set(extra), set(), set(extra)
     beside: dict[Beside, list[Quantity]] = defaultdict(list)
-    items = places_of_items(folded)
     for quantity in read_quantities(text):
-        if quantity.start in items:
+        if quantity.item:
             continue
         for key in _beside(quantity, folded):
             beside[key].append(quantity)
@@ -103,8 +101,8 @@ def read_known(text: str) -> Known:
 
 def _beside(quantity: Quantity, folded: str) -> Iterator[Beside]:
     """Yield what a quantity's place is known by: a little on both sides, or more on one of them."""
-    before = _SPACE.sub("", folded[max(0, quantity.start - 40) : quantity.start])
-    after = _SPACE.sub("", folded[quantity.end : quantity.end + 40])
+    before = "".join(folded[max(0, quantity.start - 40) : quantity.start].split())
+    after = "".join(folded[quantity.end : quantity.end + 40].split())
     han_before, han_after = before[-1:] > "\u2e7f", after[:1] > "\u2e7f"
     left, right = before[-BOTH[not han_before] :], after[: BOTH[not han_after]]
     if len(left) == BOTH[not han_before] and len(right) == BOTH[not han_after]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 _FOLD = {
     **{ord("０") + digit: str(digit) for digit in range(10)},
@@ -54,6 +55,12 @@ _ENGLISH = re.compile(
     rf"|a(?= (?:hundred|thousand|million)))(?:[ -](?:and )?(?:{_WORD}|hundred|thousand|million|{_ORDINAL}))+)"
     rf"|(?P<one>{_WORD})|(?P<known>twice|thrice|once|doubled?|dozen|{_ORDINAL}|quarter|thirds?))\b"
 )
+# Where one may begin, by its first letters; a set stands first, so that the search leaps from one to the next.
+_MAY_BEGIN = re.compile(
+    r"[adefhnoqstz](?<![a-z0-9_].)(?:(?<=t)(?:w[oei]|h[ri]|en)|(?<=f)(?:our|i[fvr]|or)|(?<=s)(?:ix|ev|ec)|(?<=o)n[ec]"
+    r"|(?<=e)(?:ig|le)|(?<=n)in|(?<=a)(?=[ -](?:ha|th|qu|fo|fi|si|ei|te|hu|mi))|(?<=d)o[uz]|(?<=[hz])(?:alf|ero)"
+    r"|(?<=q)ua)"
+)
 _KNOWN = {"twice": 2, "thrice": 3, "once": 1, "double": 2, "doubled": 2, "dozen": 12, "quarter": 4, "third": 3}
 _KNOWN |= {"thirds": 3} | {word: place for place, word in enumerate(_ORDINALS, 1)}
 
@@ -73,6 +80,7 @@ class Number:
     ratio: bool = False  # a share such as 1/2 or 百分之五, its value already divided
 
 
+@lru_cache(maxsize=64)
 def fold(text: str) -> str:
     """Fold full-width and variant characters and capitals, character for character."""
     return text.translate(_FOLD).lower()
@@ -94,7 +102,8 @@ def _arabic(text: str) -> Iterator[Number]:
             continue
         written = match[0].replace(",", "").replace(" ", "").replace("·", ".")
         whole, _, decimals = written.partition(".")
-        value, digits = Fraction(int(whole + decimals), 10 ** len(decimals)), len(decimals)
+        digits = len(decimals)
+        value = Fraction(int(whole + decimals), 10**digits) if decimals else Fraction(int(whole))
         if text[end : end + 1] in _VULGAR:
             value, at = value + Fraction(*_VULGAR[text[end]]), end + 1
             yield Number(start, at, value, "arabic", None)
@@ -163,7 +172,11 @@ def _count(written: str) -> Fraction:
 
 
 def _english(text: str) -> Iterator[Number]:
-    for match in _ENGLISH.finditer(text):
+    end = 0
+    for hint in _MAY_BEGIN.finditer(text):
+        match = _ENGLISH.match(text, hint.start()) if hint.start() >= end else None
+        if match is None:
+            continue
         start, end, kind = match.start(), match.end(), match.lastgroup
         if kind == "part":
             above, _, below = re.sub("[ -]", " ", match[0]).rpartition(" ")

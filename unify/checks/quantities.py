@@ -21,7 +21,8 @@ RATIO = Unit("ratio", (("ratio", 1),), Fraction(1))
 class Quantity:
     """A number with its unit, if any, at text[start:end]; a range's begin and a list's items have the last one's unit.
 
-    `listed` tells that the unit is that of a later item in a list; `name` that the number is part of one, as in B12.
+    `listed` tells that the unit is that of a later item in a list; `name` that the number is part of one, as in B12;
+    `item` that it numbers an item or a reference, or is no number at all but part of a word.
     """
 
     start: int
@@ -31,6 +32,7 @@ class Quantity:
     number: Number
     listed: bool = False
     name: bool = False
+    item: bool = False
 
     @property
     def base(self) -> Fraction:
@@ -40,10 +42,11 @@ class Quantity:
 
 _RANGE = re.compile(r"\s?(?:-{1,2}|~|至|到|to|±|\+/-|\+-)\s?")
 _LIST = re.compile(r"\s?(?:[,、，/;]|和|或|及|与|,? ?and|,? ?or)\s?")
-_ITEM = re.compile(r"(?:\A|[\n。；;！？!?：:.]|\s)\s*[*#>\-•]{0,3}\s?[(]?\d{1,2}(?:[.)](?!\d)|、(?!\d)|\s?[)])")
-_REFERENCE = re.compile(r"\[\d{1,3}(?:[,，、\-]\s?\d{1,3})*\]|[(]\d{1,2}[)]")
+_ITEM_BEFORE = re.compile(r"(?:\A|[\n。；;！？!?：:.]|\s)\s*[*#>\-•]{0,3}\s?[(]?\Z")
+_ITEM_AFTER = re.compile(r"\s?[)]|[.、](?!\d)")
+_REFERENCE_BEFORE = re.compile(r"\[(?:\d{1,3}[,，、\-]\s?){0,9}\Z")
 _NO_NUMERAL = re.compile(
-    r"百日咳|[三间]日疟|十分(?!钟)|百分(?!之)|万分|[百千]年|百合|千[金斤]|三七|五味|万一|第一|一[分合]为"
+    r"百日咳|三日疟|十分(?!钟)|百分(?!之)|万分|[百千]年|百合|千[金斤]|三七|五味|万一|第一|一[分合]为"
 )
 _COUNTED = re.compile(  # what is counted in a list rather than measured
     r"\s?(?:大)?(?:个?(?:方面|阶段|部分|步骤|类型|原因|因素|特点|要点|问题|条件|原则|层次|环节)|[种类点项步条者大型])"
@@ -90,7 +93,22 @@ def _with_unit(number: Number, folded: str) -> Quantity:
         unit, length = None, 0
     if unit is None and number.ratio:
         unit = RATIO
-    return Quantity(start, end + length, number.value, unit, number)
+    return Quantity(start, end + length, number.value, unit, number, item=_is_item(number, folded))
+
+
+def _is_item(number: Number, folded: str) -> bool:
+    start, end = number.start, number.end
+    if number.script == "han":
+        return any(_NO_NUMERAL.match(folded, at) for at in (start - 1, start) if at >= 0)
+    if number.script != "arabic" or number.digits or number.value > 999:
+        return False
+    if number.value < 100 and _ITEM_AFTER.match(folded, end) and _ITEM_BEFORE.search(folded, max(0, start - 8), start):
+        return True
+    if folded[start - 1 : start] == "(" and folded[end : end + 1] == ")":
+        return number.value < 100
+    if number.value < 4 and folded[end : end + 2] in ("st", "nd", "rd"):
+        return True
+    return "]" in folded[end : end + 30] and _REFERENCE_BEFORE.search(folded, max(0, start - 40), start) is not None
 
 
 def _is_date(number: Number, unit: Unit, folded: str, before: str) -> bool:
@@ -104,10 +122,9 @@ def _is_date(number: Number, unit: Unit, folded: str, before: str) -> bool:
 def claims(answer: str) -> Iterator[Quantity]:
     """Yield the quantities of an answer that its passage has to have."""
     folded = fold(answer)
-    skipped = places_of_items(folded)
     for quantity in read_quantities(answer):
         number, value = quantity.number, quantity.value
-        if quantity.start in skipped or number.script == "word":
+        if quantity.item or number.script == "word":
             continue
         counted = value <= 10 and quantity.unit is None and _COUNTED.match(folded, quantity.end) is not None
         if number.script == "arabic":
@@ -126,12 +143,3 @@ def _says_how_much(quantity: Quantity, folded: str) -> bool:
             not quantity.number.ratio and _MEASURED.match(folded, quantity.end) is not None
         )
     return True
-
-
-def places_of_items(folded: str) -> set[int]:
-    """Return where numbers begin that number an item or a reference, or are part of a word."""
-    places: set[int] = set()
-    for pattern in (_ITEM, _REFERENCE, _NO_NUMERAL):
-        for match in pattern.finditer(folded):
-            places.update(range(match.start(), match.end()))
-    return places

@@ -8,7 +8,6 @@ so that no modern weight ever equals one. Molar masses for the analytes of blood
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 
 Dimension = tuple[tuple[str, int], ...]
 
@@ -154,7 +153,6 @@ _SUPERSCRIPTS = str.maketrans("¹²³⁻", "123-")
 NO_UNIT = ("dose", "time", "次", "剂", "injection")
 
 
-@lru_cache(maxsize=4096)
 def unit_at(text: str) -> tuple[Unit | None, int]:
     """Read the unit that a short folded text begins with; return it and its length, or None and 0."""
     at = 1 if text[:1] in (" ", "-") else 0

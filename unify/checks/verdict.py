@@ -80,6 +80,8 @@ def judge_answer(question: str, answer: str, finish_reason: str, subject: Subjec
             ("repetition", checks.repetition(answer)),
             ("ungrounded_number", checks.ungrounded_number(answer, subject.known)),
             ("wrong_unit", checks.wrong_unit(answer, subject.known)),
+            ("wrong_frequency", checks.wrong_frequency(answer, subject.known)),
+            ("wrong_dose", checks.wrong_dose(answer, subject.known)),
             (
                 "low_support",
                 checks.low_support(answer, subject.text, limits.min_support) if subject.same_language else None,
