@@ -1,6 +1,6 @@
 """A stand-in for a model server, fast and without manners.
 
-    python -m tests.fakes_fast FOLDER [--faults SHARE] [--wait SECONDS]
+    python -m tests.fakes_fast FOLDER [--faults SHARE] [--wait SECONDS] [--forget]
 
 HTTP/1.1 with keep-alive on bare sockets, in a process of its own, so that what a client costs can be told from what the
 server costs. It writes its address into FOLDER/url. With faults, a hash of the prompt and of how often it was asked
@@ -41,8 +41,8 @@ HUGE = 64 << 20
 class Server:
     """Answers; `log` holds, for each prompt, what was done each time it was asked."""
 
-    def __init__(self, faults: float, wait: float) -> None:
-        self.faults, self.wait = faults, wait
+    def __init__(self, faults: float, wait: float, forget: bool) -> None:
+        self.faults, self.wait, self.forget = faults, wait, forget
         self.log: dict[str, list[str]] = defaultdict(list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,7 +69,7 @@ class Server:
         if self.wait:
             await asyncio.sleep(self.wait)
         prompt = asked["messages"][-1]["content"]
-        if prompt == "Name one vitamin.":
+        if self.forget or prompt == "Name one vitamin.":
             return await _write(writer, completion(asked.get("n", 1)))
         fault = self.fault_of(prompt) if self.faults else "answered"
         self.log[prompt].append(fault)
@@ -198,5 +198,6 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--faults", type=float, default=0.0)
     parser.add_argument("--wait", type=float, default=0.0)
+    parser.add_argument("--forget", action="store_true", help="keep no log")
     options = parser.parse_args()
-    asyncio.run(_main(options.folder, Server(options.faults, options.wait)))
+    asyncio.run(_main(options.folder, Server(options.faults, options.wait, options.forget)))

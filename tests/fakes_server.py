@@ -22,6 +22,7 @@ class Reply:
     status: int = 200
     error: str = "the fake server was told to fail"
     wait: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -77,7 +78,8 @@ def _serve(fake: Fake, loop: asyncio.AbstractEventLoop, ready: threading.Event) 
         finally:
             fake.in_flight -= 1
         if reply.status != 200:
-            return web.json_response({"error": {"message": reply.error, "type": "fake"}}, status=reply.status)
+            error = {"error": {"message": reply.error, "type": "fake"}}
+            return web.json_response(error, status=reply.status, headers=reply.headers)
         return web.json_response(_completion(fake, body, reply))
 
     async def start() -> web.AppRunner:

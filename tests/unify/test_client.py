@@ -1,6 +1,7 @@
 """The client against a server that misbehaves: what is retried, what stops the run, and what never shows."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -157,3 +158,109 @@ def test_passages_are_spread_over_the_servers() -> None:
     with fake_server(lambda _: Reply(wait=0.05)) as one, fake_server(lambda _: Reply(wait=0.05)) as two:
         ask_all([one.url, two.url], [replace(a_request(), about=f"p{number}") for number in range(40)])
     assert min(len(one.asked()), len(two.asked())) >= 16
+
+
+def test_the_wait_that_a_server_asks_for_is_kept() -> None:
+    times: list[float] = []
+
+    def reply(body: dict[str, Any]) -> Reply:
+        times.append(time.monotonic())
+        return Reply(status=429, headers={"Retry-After": "0.4"}) if len(times) == 2 else Reply()
+
+    with fake_server(reply) as fake:
+        ask_all([fake.url], [a_request()])
+    assert times[2] - times[1] >= 0.4
+
+
+def test_a_redirect_is_not_followed() -> None:
+    elsewhere = Reply(status=307, headers={"Location": "http://8.8.8.8/v1/chat/completions"})
+    with fake_server(replies([elsewhere])) as fake, pytest.raises(RecipeError, match="HTTP 307"):
+        ask_all([fake.url], [a_request()])
+
+
+def test_a_server_that_takes_no_response_format_is_asked_without_it_from_then_on() -> None:
+    config = CONFIG.model_copy(update={"dialect": "openai"})
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}
+    asked = replace(a_request(config), parameters={**a_request(config).parameters, "response_format": schema})
+
+    def reply(body: dict[str, Any]) -> Reply:
+        refused = "response_format" in body
+        return Reply(status=400 if refused else 200, error="response_format json_schema is not supported")
+
+    async def go(url: str) -> list[Response]:
+        settings = RunConfig()
+        async with connected(lambda: settings, lambda: [url], PREFLIGHT, lambda _: None) as ask:
+            return [await ask(asked), await ask(asked)]
+
+    with fake_server(reply) as fake:
+        responses = asyncio.run(go(fake.url))
+    assert all(response.texts for response in responses)
+    assert ["response_format" in body for body in fake.asked()] == [True, False, False]
+
+
+def test_a_model_that_changes_behind_its_name_ends_the_run() -> None:
+    with fake_server(lambda _: Reply()) as fake:
+
+        async def go() -> None:
+            settings = RunConfig()
+            async with connected(lambda: settings, lambda: [fake.url], PREFLIGHT, lambda _: None) as ask:
+                await ask(a_request())
+                fake.fingerprint = "fp_other"
+                await ask(a_request())
+
+        with pytest.raises(RecipeError, match="was fake-model@fp_fake, is fake-model@fp_other; start the old one"):
+            asyncio.run(go())
+
+
+def test_a_run_goes_on_while_a_server_is_down_and_uses_it_when_it_is_back() -> None:
+    down = True
+
+    def reply(body: dict[str, Any]) -> Reply:
+        return Reply(status=503) if down else Reply(wait=0.01)
+
+    requests = [replace(a_request(), about=f"p{number}") for number in range(40)]
+    said: list[str] = []
+
+    async def go(urls: Sequence[str], bad: Fake) -> int:
+        nonlocal down
+        settings = RunConfig(retries=1)
+        async with connected(lambda: settings, lambda: urls, PREFLIGHT, said.append) as ask:
+            first = await asyncio.gather(*map(ask, requests))
+            down = False
+            while f"{bad.url}: back" not in said:
+                await asyncio.sleep(0.01)
+            before = len(bad.asked())
+            second = await asyncio.gather(*map(ask, requests))
+            assert all(response.texts for response in (*first, *second))
+            return len(bad.asked()) - before
+
+    with fake_server(lambda _: Reply(wait=0.01)) as good, fake_server(reply) as bad:
+        assert asyncio.run(go([good.url, bad.url], bad)) >= 10
+    assert f"{bad.url}: set aside: HTTP 503: " in "".join(said)
+
+
+def test_the_servers_may_change_while_a_request_waits_for_one() -> None:
+    urls: list[str] = []
+    down = False
+
+    async def go(other: Fake) -> Response:
+        nonlocal down
+        settings = RunConfig(retries=0, max_outage=20.0)
+        async with connected(lambda: settings, lambda: urls, PREFLIGHT, lambda _: None) as ask:
+            down = True
+            waiting = asyncio.create_task(ask(a_request()))
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            urls[:] = [other.url]
+            return await waiting
+
+    with fake_server(lambda _: Reply(status=503 if down else 200)) as one, fake_server(lambda _: Reply()) as other:
+        urls.append(one.url)
+        assert asyncio.run(go(other)).texts
+    assert len(other.asked()) == 1
+
+
+def test_half_a_character_in_an_answer_becomes_a_sign_that_files_can_hold() -> None:
+    with fake_server(replies([Reply(("half \ud83d a character?",))])) as fake:
+        (response,) = ask_all([fake.url], [a_request()])
+    assert response.texts == ("half \ufffd a character?",)
