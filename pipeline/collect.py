@@ -4,8 +4,9 @@ What a card's `path` may be is in sources.py; archives and compression around an
 file's suffix and first bytes tell its format (readers/formats.py), or the card's `format` for all of them:
 
     text, html, markdown, ...     one document a file; a text over `max_document_bytes` is one a part
-    xml                           PubMed, JATS and TEI sets: a document an article; MedQuAD: one a file, with its
-                                  questions as headings; CNXML; others as their text
+    xml                           PubMed, JATS, OAI and TEI sets and MediaWiki dumps of any length: a document an
+                                  article; MedQuAD: one a file, with its questions as headings; CNXML; others as their
+                                  text, in parts where it is long
     warc                          a document a record that holds one
     jsonl, json, csv, tsv, xlsx, parquet, hub
                                   a row a document or a dialogue; `fields` names the columns of what we call text,
@@ -35,7 +36,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from pipeline.readers.containers import HEAD_BYTES, Place, chunks_of, read_place
+from pipeline.readers.containers import HEAD_BYTES, Place, chunks_of
 from pipeline.readers.formats import READERS, WARC, format_of
 from pipeline.readers.items import Item, Refused
 from pipeline.readers.language import detect
@@ -45,7 +46,7 @@ from pipeline.readers.warc import Record, read_records
 from pipeline.recipe import SourceCard
 from pipeline.records import DOCUMENT, EXAMPLE, marked_schema
 from pipeline.sources import is_hub
-from pipeline.worklist import CollectConfig, Piece, Unit
+from pipeline.worklist import CollectConfig, Piece, Unit, bytes_of
 
 Found = tuple[str, Item, int | None]  # an id, its item, and the number of its row or record
 
@@ -93,9 +94,9 @@ def _read_piece(card: SourceCard, piece: Piece, config: CollectConfig, cache: Pa
         elif piece.place is not None and piece.format == WARC:
             yield from _archive_items(card, piece, piece.place, config)
         elif piece.place is not None:
-            for item in READERS[piece.format](read_place(piece.place)):
+            for number, item in enumerate(READERS[piece.format](bytes_of(piece))):
                 native = item.native if item.native is not None else piece.native
-                yield (piece.name if native is None else f"{piece.name}:{native}"), item, None
+                yield (piece.name if native is None else f"{piece.name}:{native}"), item, number
     except Refused as refused:
         yield piece.name, Item(drop_reason=refused.reason, drop_detail=refused.detail), None
 

@@ -5,13 +5,14 @@ the records of a web archive. Where a table is cut, it is read through once for 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.readers.containers import Leaf, Limits, Place, chunks_of, leaves_of, spool
+from pipeline.readers.containers import Leaf, Limits, Place, chunks_of, leaves_of, read_place, spool
 from pipeline.readers.formats import READERS, SUFFIXES, WARC, format_of
 from pipeline.readers.items import Refused
 from pipeline.readers.long_text import as_utf8, text_parts
@@ -19,10 +20,12 @@ from pipeline.readers.pairs import PAIR_FIELDS
 from pipeline.readers.row_text import TEXT_FIELDS
 from pipeline.readers.tables import FORMATS, HUB, Table, check_columns, open_table, read_rows, row_id
 from pipeline.readers.warc import read_records
+from pipeline.readers.xml_records import find_records, record_runs
 from pipeline.recipe import Config, RecipeError, SourceCard
 from pipeline.records import text_hash
 from pipeline.sources import SourceFile, is_hub, source_files
 
+_KEYED = np.dtype([("key", np.uint64), ("number", np.int64)])  # the hash of an id, and the number of its row
 _PIECE_BYTES = 1024  # what a piece weighs beside its bytes, so that a unit of empty files is bounded too
 
 
@@ -45,6 +48,7 @@ class Piece:
         place: where its bytes are; None for rows of a table, and where there is nothing to read.
         table: the table whose rows from `start` to `end` it is.
         native: the id of a part of a text.
+        frame: bytes that stand before and behind its own, so that a run of records is a file of XML.
         repeated: the rows or records of this piece whose id an earlier piece of the same file has.
         refused: why there is nothing to read: a drop reason and a detail.
     """
@@ -57,6 +61,7 @@ class Piece:
     end: int = 0
     size: int = 0
     native: str | None = None
+    frame: tuple[bytes, bytes] = (b"", b"")
     repeated: tuple[int, ...] = ()
     url: str | None = None
     refused: tuple[str, str | None] | None = None
@@ -152,10 +157,19 @@ def _leaf_pieces(
         raise leaf.refused
     elif format not in READERS:
         raise Refused("unknown_format", f"{format}, expected one of {', '.join((*READERS, *FORMATS, WARC))}")
-    elif leaf.size <= config.max_document_bytes:
-        yield Piece(name, format, leaf.place, size=leaf.size, url=file.url)
+    elif format == "xml" and leaf.size > config.shard_bytes:
+        yield from _xml_pieces(name, file.url, leaf, config, scratch)
+    else:
+        yield from _document_pieces(name, file.url, format, leaf, config, scratch)
+
+
+def _document_pieces(
+    name: str, url: str | None, format: str, leaf: Leaf, config: CollectConfig, scratch: Path
+) -> Iterator[Piece]:
+    if leaf.size <= config.max_document_bytes:
+        yield Piece(name, format, leaf.place, size=leaf.size, url=url)
     elif format == "text":
-        yield from _text_pieces(name, file.url, leaf.place, config, scratch)
+        yield from _text_pieces(name, url, leaf.place, config, scratch)
     else:
         raise Refused(
             "too_large",
@@ -177,6 +191,66 @@ def _text_pieces(name: str, url: str | None, place: Place, config: CollectConfig
         seen.add(part.name)
         size = part.end - part.start
         yield Piece(name, "text", Place(path, start=part.start, size=size), size=size, native=part.name, url=url)
+
+
+def _xml_pieces(name: str, url: str | None, leaf: Leaf, config: CollectConfig, scratch: Path) -> Iterator[Piece]:
+    """Cut a set at its records, whose ids are read once beforehand; and what is no set, if it is long, into texts."""
+    place, damage = leaf.place, leaf.refused
+    if not place.plain:
+        path, damage = spool(chunks_of(place), name + "\x1fplain", scratch)
+        place = Place(path)
+    is_short = leaf.size <= config.max_document_bytes
+    try:
+        records = find_records(place.path, sets_only=is_short)
+    except Refused:
+        if not is_short:
+            raise
+        records = None
+    if records is None:
+        yield from _document_pieces(name, url, "xml", leaf, config, scratch)
+        return
+    frame = (records.head, records.tail)
+    runs = [
+        Piece(name, "xml", Place(place.path, start=start, size=end - start), size=end - start, frame=frame, url=url)
+        for start, end in record_runs(records, config.shard_bytes)
+    ]
+    for piece in _with_repeated(runs, config) if records.is_set else map(_named_by_content, runs):
+        if piece.size <= config.max_document_bytes:
+            yield piece
+        else:
+            yield _refused(name, Refused("too_large", f"{piece.size} bytes in one record"), url)
+    if fault := records.fault or damage:
+        yield _refused(name, fault, url)
+
+
+def _with_repeated(runs: list[Piece], config: CollectConfig) -> Iterator[Piece]:
+    """Tell each run of records which of its items an earlier one has the id of; holds 16 bytes an item, twice."""
+
+    def numbered() -> Iterator[tuple[int, int]]:
+        for number, piece in enumerate(runs):
+            if piece.size > config.max_document_bytes:
+                continue
+            try:
+                for place, item in enumerate(READERS["xml"](bytes_of(piece))):
+                    yield int(text_hash(item.native or "", digits=16), 16), (number << 32) + place
+            except Refused:
+                pass  # it will be said when the run is read
+
+    again = _again(np.fromiter(numbered(), dtype=_KEYED))
+    for number, piece in enumerate(runs):
+        within = again[(again >> 32) == number] & 0xFFFFFFFF
+        yield replace(piece, repeated=tuple(within.tolist()))
+
+
+def _named_by_content(piece: Piece) -> Piece:
+    return replace(piece, native=text_hash(bytes_of(piece).decode("utf-8", "replace")))
+
+
+def bytes_of(piece: Piece) -> bytes:
+    """Read what a piece is: a file, or a run of records within its frame."""
+    if piece.place is None:
+        return b""
+    return piece.frame[0] + read_place(piece.place) + piece.frame[1]
 
 
 def _table_pieces(
@@ -236,10 +310,8 @@ def _cut(
         except Refused as refused:
             stopped.append(refused)
 
-    found_N = np.fromiter(numbered(), dtype=np.dtype([("key", np.uint64), ("number", np.int64)]))
-    sorted_N = np.sort(found_N, order=["key", "number"])
-    again = sorted_N["key"][1:] == sorted_N["key"][:-1]
-    repeated = np.sort(sorted_N["number"][1:][again])
+    found_N = np.fromiter(numbered(), dtype=_KEYED)
+    repeated = _again(found_N)
     if stopped:
         end = int(found_N["number"].max()) + 1 if found_N.size else start
     for first, last in zip(starts, [*starts[1:], end], strict=True):
@@ -247,3 +319,9 @@ def _cut(
         yield first, last, tuple(within.tolist()), None
     if stopped:
         yield end, end, (), stopped[0]
+
+
+def _again(found_N: NDArray[np.void]) -> NDArray[np.int64]:
+    """Return the numbers, ascending, of the rows whose key a row of a lower number has."""
+    sorted_N = np.sort(found_N, order=["key", "number"])
+    return np.sort(sorted_N["number"][1:][sorted_N["key"][1:] == sorted_N["key"][:-1]])

@@ -33,7 +33,7 @@ def read_tei(root: etree._Element) -> Iterator[Item]:
     """Yield a document a text; those of a corpus are named by their xml:id, or by their content."""
     texts = list(root.iter("{*}TEI", "{*}TEI.2"))
     for document in texts:
-        yield _document(document, alone=len(texts) == 1)
+        yield _document(document, alone=document is root)
 
 
 def _document(document: etree._Element, *, alone: bool) -> Item:

@@ -1,4 +1,4 @@
-"""Read XML: PubMed sets, MedQuAD, JATS, TEI, CNXML; XHTML as a page; anything else as its text, block by block.
+"""Read XML: PubMed sets, MedQuAD, JATS, TEI, CNXML, MediaWiki dumps; XHTML as a page; others as their text.
 
 Entities are never resolved and nothing is fetched: a document type that names a file or a billion laughs is inert.
 """
@@ -12,6 +12,7 @@ from lxml import etree
 from pipeline.readers.html import read_html
 from pipeline.readers.items import PARAGRAPH, Block, Item, Refused, compose, named, one_line
 from pipeline.readers.jats import read_jats
+from pipeline.readers.mediawiki import page_item
 from pipeline.readers.tei import read_tei
 from pipeline.readers.xml_flow import PARSER_SETTINGS, Dialect, flow, local_name, parse_xml, text_of
 from pipeline.records import text_hash
@@ -31,7 +32,9 @@ def read_xml(data: bytes) -> Iterator[Item]:
         raise Refused("empty")
     name, namespace = _root_name(data)
     if name in ("PubmedArticleSet", "PubmedArticle", "PubmedBookArticle"):
-        yield from _read_pubmed(data)
+        yield from _one_by_one(data, ("PubmedArticle", "PubmedBookArticle"), _pubmed)
+    elif name == "mediawiki":
+        yield from _one_by_one(data, ("{*}page",), page_item)
     elif name == "html":
         yield from read_html(data)
     else:
@@ -54,16 +57,14 @@ def _root_name(data: bytes) -> tuple[str, str]:
     raise Refused("unreadable", "no element in it")
 
 
-def _read_pubmed(data: bytes) -> Iterator[Item]:
-    """Yield an item an article, one article in memory at a time."""
+def _one_by_one(data: bytes, tags: tuple[str, ...], item: Callable[[etree._Element], Item]) -> Iterator[Item]:
+    """Yield an item a record, one record in memory at a time."""
     try:
-        for _, article in etree.iterparse(
-            io.BytesIO(data), events=("end",), tag=("PubmedArticle", "PubmedBookArticle"), **PARSER_SETTINGS
-        ):
-            yield _pubmed(article)
-            article.clear(keep_tail=False)
-            while article.getprevious() is not None:
-                del article.getparent()[0]
+        for _, record in etree.iterparse(io.BytesIO(data), events=("end",), tag=tags, **PARSER_SETTINGS):
+            yield item(record)
+            record.clear(keep_tail=False)
+            while record.getprevious() is not None:
+                del record.getparent()[0]
     except (etree.LxmlError, ValueError) as error:
         raise Refused("unreadable", "from here on: " + one_line(str(error))[:200]) from None
 

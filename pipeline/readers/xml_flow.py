@@ -17,6 +17,7 @@ PARSER_SETTINGS = {
     "resolve_entities": False,
     "no_network": True,
     "load_dtd": False,
+    "collect_ids": False,  # an id that appears twice is no reason to refuse a file
     "huge_tree": False,
     "remove_comments": True,
     "remove_pis": True,

@@ -200,3 +200,81 @@ def test_memory_does_not_grow_with_a_file(tmp_path: Path) -> None:
     assert "'too_large': 2" in reasons
     assert "'expands_too_much': 1" in reasons
     assert int(peak) < 450
+
+
+PUBMED = (
+    "<PubmedArticle><MedlineCitation><PMID>{id}</PMID><Article><ArticleTitle>T</ArticleTitle><Abstract>"
+    "<AbstractText>Text &lt;{number}&gt;.</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle>\n"
+)
+JATS = (
+    "<article><front><article-meta><article-id pub-id-type='pmc'>{id}</article-id></article-meta></front><body>"
+    "<p>Text <![CDATA[</article><article>]]>{number}.</p></body></article> <!-- <article> -->"
+)
+SETS = {
+    "pubmed": (
+        "<?xml version='1.0'?>\n<!DOCTYPE PubmedArticleSet SYSTEM 'x'>\n<PubmedArticleSet>",
+        PUBMED,
+        "</PubmedArticleSet>",
+    ),
+    "jats": ("<pmc-articleset xmlns:m='urn:m'>\n", JATS, "\n</pmc-articleset>\n"),
+    "oai": (
+        "<OAI-PMH xmlns='urn:o'><request/><ListRecords>",
+        "<record><metadata>" + JATS.replace("<article>", "<article xmlns=''>", 1) + "</metadata></record>",
+        "</ListRecords></OAI-PMH>",
+    ),
+    "tei": (
+        "<teiCorpus xmlns='http://www.tei-c.org/ns/1.0'>",
+        "<TEI xml:id='t{id}'><text><body><p>Text {number}</p></body></text></TEI>",
+        "</teiCorpus>",
+    ),
+    "wiki": (
+        "<mediawiki xmlns='http://www.mediawiki.org/xml/export-0.11/'><siteinfo><base>x</base></siteinfo>",
+        "<page><title>T</title><id>{id}</id><revision><text>''Text'' {number} &lt;page></text></revision></page>",
+        "</mediawiki>",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_long_set_gives_the_documents_that_it_gives_whole(name: str, tmp_path: Path) -> None:
+    head, record, tail = SETS[name]
+    ids = [*range(40), 3, *range(50, 60), 59]
+    body = "".join(record.replace("{id}", str(id)).replace("{number}", str(at)) for at, id in enumerate(ids))
+    (tmp_path / "set.xml").write_text(head + body + tail)
+    units, whole = plan(tmp_path)
+    assert len(units) == 1
+    assert whole.num_rows == len(ids)
+    assert len(rows_by_reason(whole)["duplicate_id"]) == 2
+    for size in (1, 1500):
+        units, cut = plan(tmp_path, shard_bytes=size, max_document_bytes=3000)
+        assert len(units) > 2
+        assert cut.combine_chunks() == whole.combine_chunks()
+    (tmp_path / "set.xml").write_bytes(gzip.compress((head + body + tail).encode()))
+    assert plan(tmp_path, shard_bytes=1500, max_document_bytes=3000)[1].combine_chunks() == whole.combine_chunks()
+
+
+def test_long_xml_that_is_no_set_is_read_in_parts_or_refused(tmp_path: Path) -> None:
+    rows = "".join(f"<row><title>Row {number}</title><p>Text {number}.</p></row>" for number in range(300))
+    (tmp_path / "rows.xml").write_text(f"<?xml version='1.0'?><rows>{rows}</rows>")
+    units, parts = plan(tmp_path, shard_bytes=2000, max_document_bytes=2100)
+    whole = plan(tmp_path)[1]
+    assert len(units) == parts.num_rows > 5
+    assert len(set(parts["id"].to_pylist())) == parts.num_rows
+    assert "\n\n".join(parts["text"].to_pylist()) == whole["text"][0].as_py()
+    (tmp_path / "rows.xml").write_text(f"<article><body><p>{'Text. ' * 1000}</p></body></article>")
+    assert list(rows_by_reason(plan(tmp_path, shard_bytes=2000, max_document_bytes=2100)[1])) == ["too_large"]
+
+
+def test_what_is_wrong_in_a_long_set_costs_no_more_than_what_it_must(tmp_path: Path) -> None:
+    head, record, tail = SETS["pubmed"]
+    records = [record.replace("{id}", str(id)).replace("{number}", str(id)) for id in range(30)]
+    long = records[0].replace("Text &lt;", "Text " * 1000).replace("<PMID>0<", "<PMID>99<")
+    (tmp_path / "set.xml").write_text(head + "".join([*records, long, *records[:1]]) + tail)
+    rows = rows_by_reason(plan(tmp_path, shard_bytes=1000, max_document_bytes=3000)[1])
+    assert {reason: len(ids) for reason, ids in rows.items()} == {None: 30, "too_large": 1, "duplicate_id": 1}
+    (tmp_path / "set.xml").write_text(head + "".join(records) + "<PubmedArticle><PMID>5</PubmedArticle>" + tail)
+    rows = rows_by_reason(plan(tmp_path, shard_bytes=1000, max_document_bytes=3000)[1])
+    assert {reason: len(ids) for reason, ids in rows.items()} == {None: 30, "unreadable": 1}
+    laughs = "<!DOCTYPE s [<!ENTITY a 'ha'><!ENTITY b '&a;&a;'>]>" + head[head.index("<Pub") :]
+    (tmp_path / "set.xml").write_text(laughs + "".join(records) + tail)
+    assert list(rows_by_reason(plan(tmp_path, shard_bytes=1000, max_document_bytes=3000)[1])) == ["unreadable"]
