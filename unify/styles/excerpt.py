@@ -147,7 +147,7 @@ SCHEMA = {
 
 @dataclass(frozen=True)
 class Quoted:
-    """A question and the answer that a program put together: its text, and the spans that it quotes."""
+    """A question and the answer that a program put together, with the spans that it quotes; or the reply as it came."""
 
     question: str = ""
     answer: str = ""
@@ -218,15 +218,15 @@ def read_quoted(
         pairs: those asked before.
     """
     if finish_reason == "length":
-        return Quoted(), ("cut_off", "finish_reason length")
+        return Quoted(answer=text), ("cut_off", "finish_reason length")
     reply = read_json(text, SCHEMA[passage.language])
     if reply is None:
-        return Quoted(), ("unreadable", text[:80])
+        return Quoted(answer=text), ("unreadable", text[:80])
     question, chosen = str(reply["question"]).strip(), [item for item in reply["answer"] if isinstance(item, int)]
     if strange := [number for number in chosen if not 1 <= number <= len(spans)]:
-        return Quoted(question), ("no_such_sentence", f"{strange[0]} of {len(spans)}")
+        return Quoted(question, text), ("no_such_sentence", f"{strange[0]} of {len(spans)}")
     if not chosen:
-        return Quoted(question), ("no_such_sentence", "none chosen")
+        return Quoted(question, text), ("no_such_sentence", "none chosen")
     quoted = assemble(question, reply["answer"], passage, spans)
     subject = verdict.subject_of(passage, passage.language, config)
     many = f"{len(quoted.spans)} > {config.max_excerpt_sentences} sentences"
