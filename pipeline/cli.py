@@ -20,8 +20,9 @@ from pipeline.line import read_line, train_directory
 from pipeline.provenance import explain, trace
 from pipeline.purge import purge_source
 from pipeline.recipe import RecipeError, load_recipe
+from pipeline.sample import sample, what_came
 from pipeline.shards import ContractError, is_complete, link_latest, only_run, read_manifest
-from pipeline.stages import STAGE_NAMES, Line, run_line
+from pipeline.stages import STAGE_NAMES, Line, Step, run_line
 from unify.budget import Stopped
 from unify.serve import serve_until_interrupted
 
@@ -79,6 +80,18 @@ def _parser() -> argparse.ArgumentParser:
 
     run = add("run", _run, "run the line of a recipe; what is complete is not made again", "RECIPE")
     run.add_argument("--through", default="pack", metavar="STAGE", help=f"the last stage: {', '.join(STAGE_NAMES)}")
+    add(
+        "regenerate",
+        _regenerate,
+        "ask again for what the rules of [rewrite] regenerate name, and nothing else",
+        "RECIPE",
+    )
+    add(
+        "sample",
+        _sample,
+        "show some of the pairs made last, beside their passages, also while rewriting runs",
+        "RECIPE",
+    )
     add("show", _show, "print a recipe resolved: cards, settings, what is made", "RECIPE")
     for name, command, help in (
         ("ls", _ls, "list what is on disk"),
@@ -104,6 +117,31 @@ def _run(options: argparse.Namespace) -> None:
     with only_run(line.recipe.output_folder):
         run_line(line, after_shard=_card_now_and_then(line))
     _render(line)
+
+
+def _regenerate(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe, "rewrite")
+    step = _rewriting(line)
+    if not step.files.get("regenerate"):
+        raise RecipeError(f"{line.recipe.path} [rewrite] regenerate: got no file, expected one with [[rule]] tables")
+    with only_run(line.recipe.output_folder):
+        run_line(line, after_shard=_card_now_and_then(line))
+    print(what_came(step.directory))
+    _render(line)
+
+
+def _sample(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe, "rewrite")
+    print(sample(_rewriting(line).directory, _made(line)), end="")
+
+
+def _rewriting(line: Line) -> Step:
+    step = next((step for step in line.steps if step.stage.name == "rewrite"), None)
+    if step is None:
+        raise RecipeError(
+            f"{line.recipe.path}: got sources of ready-made pairs alone, expected one with text to rewrite"
+        )
+    return step
 
 
 def _show(options: argparse.Namespace) -> None:

@@ -111,7 +111,15 @@ STAGES = (
         version=3,
     ),
     Stage(
-        "rewrite", rewrite_stage, RewriteConfig, PASSAGE, {TEXT: EXAMPLE}, over="stream", parent="passage_id", version=6
+        "rewrite",
+        rewrite_stage,
+        RewriteConfig,
+        PASSAGE,
+        {TEXT: EXAMPLE},
+        over="stream",
+        files=("regenerate",),
+        parent="passage_id",
+        version=6,
     ),
     Stage(
         "mix",
@@ -291,10 +299,9 @@ def _run_corpus(step: Step, line: Line, working: Path) -> None:
 def _run_stream(step: Step, line: Line, working: Path, after_shard: Callable[[], None]) -> None:
     shards = [shard for before in step.inputs["rows"] for shard in shards_of(before.directory)]
     total = sum(shard.num_rows for shard in shards)
+    config = cast(RewriteConfig, step.config)
     with meter(step.label, total, "passages", plain=False) as progress:
-        rewrite_stage(
-            shards, cast(RewriteConfig, step.config), line.recipe, list(line.cards), working, progress, after_shard
-        )
+        rewrite_stage(shards, config, line.recipe, line.cards, working, progress, after_shard, step.files)
     rows_in = sum(written_of(part).rows_in for part in sorted(working.glob("part-*.parquet")))
     if rows_in != total:
         raise ContractError(f"{step.label}: got {rows_in} passages, expected the {total} that went in")

@@ -56,6 +56,10 @@ class RewriteConfig(Config):
     max_question_chars: int = Field(default=180, ge=1)  # HuatuoGPT-II's limit (released code)
     min_support: float = Field(default=0.3, ge=0, le=1)  # share of a huatuo2 answer's character n-grams in the passage
     shard_passages: int = Field(default=256, ge=1)  # passages a part, so that finished ones can be read early
+    round: int = Field(
+        default=0, ge=0
+    )  # raised, everything is asked again; what was answered before stays in the journal
+    regenerate: str | None = None  # a file of rules for what alone is asked again (again.py)
     seed: int = 0
     pilot: int | None = None
 
@@ -89,6 +93,8 @@ class Response:
 
 Ask = Callable[[Request], Awaitable[Response]]
 
+ATTEMPTS_A_ROUND = 1000  # more than any style makes
+
 REFUSED_LENGTH = "prompt_too_long"  # the server takes no prompt of that length
 PROMPT_REFUSED = "prompt_refused"  # an error about this prompt alone, a content filter's too
 UNANSWERED = "unanswered"  # no usable answer in all retries, though the server answers other prompts
@@ -119,6 +125,7 @@ def request_of(
         n: texts to sample.
         schema: the JSON schema that the server is to hold the texts to; it may not, so read them by `read_json`.
     """
+    attempt += ATTEMPTS_A_ROUND * config.round
     parameters: dict[str, Any] = {
         "temperature": config.temperature,
         "top_p": config.top_p,

@@ -9,6 +9,7 @@ the journal; a model server is started only when one is missing from it.
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from pipeline.progress import Meter
 from pipeline.recipe import Recipe, RecipeError, SourceCard, is_private
 from pipeline.records import EXAMPLE, marked_schema, uniform
 from pipeline.shards import Shard, part_name, write_part
+from unify.again import Rule, read_rules, rewritten
 from unify.asking import asking
 from unify.coverage import with_coverage
 from unify.meter import shown_live
@@ -75,6 +77,7 @@ def rewrite_stage(
     directory: Path,
     progress: Meter,
     after_shard: Callable[[], None] = lambda: None,
+    files: Mapping[str, Sequence[Path]] = MappingProxyType({}),
 ) -> None:
     """Rewrite the rows of all shards in order, `config.shard_passages` a part; parts that exist are not made again.
 
@@ -82,13 +85,16 @@ def rewrite_stage(
         directory: an existing folder that receives the parts, in no fixed order of time.
         progress: advanced once a passage.
         after_shard: called when a part has been written.
+        files: those that settings name; "regenerate" has the rules for what is asked again.
 
     Raises:
         RecipeError: no server, one that fails after all retries, text that may not leave, a journal in use.
+        Stopped: at a limit of the recipe.
     """
     check_egress(recipe, cards)
     check_sources(config, recipe, cards)
-    asyncio.run(_rewrite_all(shards, config, recipe, cards, directory, progress, after_shard))
+    rules = read_rules(files.get("regenerate", ()))
+    asyncio.run(_rewrite_all(shards, config, recipe, cards, directory, progress, after_shard, rules))
 
 
 def check_egress(recipe: Recipe, cards: Sequence[SourceCard]) -> None:
@@ -140,6 +146,7 @@ async def _rewrite_all(
     directory: Path,
     progress: Meter,
     after_shard: Callable[[], None],
+    rules: Sequence[Rule],
 ) -> None:
     pilot = pilot_documents(shards, config)
     open_parts = asyncio.Semaphore(OPEN_PARTS)
@@ -153,7 +160,7 @@ async def _rewrite_all(
             try:
                 if pilot is not None and passage.document_id not in pilot:
                     return [without_pair(passage, "not_in_pilot")]
-                rows = await rewrite_passage(passage, config, ask)
+                rows = await rewritten(passage, config, ask, rules, rewrite_passage)
                 ledger.finished(passage.id, rows)
                 return rows
             finally:
