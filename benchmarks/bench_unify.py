@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_unify client          CPU a request at 512 in flight, beside a bare loop
     python -m benchmarks.bench_unify memory [N]      peak memory over N and 10 N requests, 20,000 if no number is given
-    python -m benchmarks.bench_unify faults [N]      N passages, 10,000 by default, against a server that does all wrong
+    python -m benchmarks.bench_unify faults [N]      N passages, 6,000 by default, against a server that does all wrong
     python -m benchmarks.bench_unify server URL      output tokens/s of a real server, beside a bare saturating loop
 
 The first three run against tests/fakes_fast.py, in a process of its own. The bare loop is what a script of ten lines
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str]) -> None:
         case ["memory", *number]:
             bench_memory(int(number[0]) if number else 20_000)
         case ["faults", *number]:
-            bench_faults(int(number[0]) if number else 10_000)
+            bench_faults(int(number[0]) if number else 6_000)
         case ["server", url]:
             bench_server(url)
         case ["send", number]:

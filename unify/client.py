@@ -22,7 +22,7 @@ from unify.request import PROMPT_REFUSED, REFUSED_LENGTH, UNANSWERED, Request, R
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds before the first retry, and at most
 TOLERATED = 4  # failures in a row of a server before it is set aside
-GIVEN_UP = 20  # prompts in a row without an answer before the run stops
+GIVEN_UP = 20  # prompts in a row without an answer, beside those under way, before the run stops
 SLACK, SHARE = (
     4,
     1.25,
@@ -61,18 +61,27 @@ class Client:
     _back: asyncio.Event = field(default_factory=asyncio.Event)
     _down_since: float | None = None
     _last_words: str = ""
-    _given_up: int = 0
+    _under_way: int = 0
+    _given_up: int = 0  # since the last answer
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _known: tuple[str, ...] = ()
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _broken: RecipeError | None = None
 
     async def __call__(self, request: Request) -> Response:
+        """Answer a request; `_until_answered` says what it raises."""
+        self._under_way += 1
+        try:
+            return await self._until_answered(request)
+        finally:
+            self._under_way -= 1
+
+    async def _until_answered(self, request: Request) -> Response:
         """Ask until there is an answer, or a reason why this prompt gets none.
 
         Raises:
             RecipeError: no server for `max_outage` seconds; a key or model that is refused, a model that changed behind
-                its name; GIVEN_UP prompts in a row without an answer.
+                its name; more than GIVEN_UP prompts in a row without an answer.
         """
         wait, tries, began = FIRST_WAIT, 0, time.monotonic()
         while True:
@@ -84,7 +93,8 @@ class Client:
                     return _without_texts(endpoint, REFUSED_LENGTH, str(refused))
                 if await self._greets(endpoint):
                     return self._give_up(endpoint, PROMPT_REFUSED, str(refused))
-                raise RecipeError(f"{endpoint.url}: {refused}, as for any other prompt") from None
+                self._set_aside(endpoint, str(refused))
+                pause = wait
             except Failed as failed:
                 tries += not failed.busy or time.monotonic() - began > self.run().max_outage
                 self._failed(endpoint, failed)
@@ -107,24 +117,27 @@ class Client:
             for endpoint in [known for known in self.endpoints if known.url not in wanted]:
                 self.endpoints.remove(endpoint)
                 self._later(_close_when_idle(endpoint))
-            fresh = [
-                open_endpoint(url, self.key) for url in wanted if url not in {known.url for known in self.endpoints}
-            ]
+            known = {endpoint.url for endpoint in self.endpoints}
+            fresh = [open_endpoint(url, self.key) for url in wanted if url not in known]
             self.endpoints += fresh
-            if not fresh:
-                return
             found = await asyncio.gather(*map(self._greet, fresh), return_exceptions=True)
-        unreachable = []
-        for endpoint, error in zip(fresh, found, strict=True):
-            if isinstance(error, Failed):
-                unreachable.append((endpoint, error))
-            elif error is not None:
-                raise error
-        if first and len(unreachable) == len(fresh):
-            endpoint, failed = unreachable[0]
-            raise RecipeError(f"{endpoint.url}: no server there ({failed}), expected an OpenAI-compatible one")
-        for endpoint, failed in unreachable:
-            self._set_aside(endpoint, str(failed))
+            unreachable = [error for error in found if isinstance(error, Failed)]
+            if first and len(unreachable) == len(fresh):
+                raise RecipeError(
+                    f"{fresh[0].url}: no server there ({unreachable[0]}), expected an OpenAI-compatible one"
+                )
+            for endpoint, error in zip(fresh, found, strict=True):
+                if isinstance(error, Failed):
+                    self._set_aside(endpoint, str(error))
+                elif error is None:
+                    endpoint.aside = False
+                elif first or not isinstance(error, RecipeError):
+                    raise error
+                else:
+                    self.say(f"{error}; it is not used")
+                    self.endpoints.remove(endpoint)
+                    self._later(endpoint.client.close())
+            self._back.set()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -182,9 +195,9 @@ class Client:
 
     def _set_aside(self, endpoint: Endpoint, why: str) -> None:
         self._last_words = why
-        if endpoint.aside or endpoint not in self.endpoints:
+        if endpoint.awaited or endpoint not in self.endpoints:
             return
-        endpoint.aside = True
+        endpoint.aside = endpoint.awaited = True
         self.traffic.set_aside += 1
         self._later(self._await_return(endpoint, why))
 
@@ -205,7 +218,8 @@ class Client:
                 self._broken = error
             if said and not self._broken:
                 self.say(f"{endpoint.url}: back")
-            endpoint.aside, endpoint.failures, self._down_since = False, 0, None
+            endpoint.aside = endpoint.awaited = False
+            endpoint.failures, self._down_since = 0, None
             self._back.set()
             return
 
@@ -243,8 +257,8 @@ class Client:
     def _give_up(self, endpoint: Endpoint, reason: str, why: str) -> Response:
         self._given_up += 1
         self.traffic.prompts_given_up += 1
-        if self._given_up >= GIVEN_UP:
-            raise RecipeError(f"{endpoint.url}: {GIVEN_UP} prompts in a row got no answer, the last: {why}")
+        if self._given_up >= GIVEN_UP + self._under_way:
+            raise RecipeError(f"{endpoint.url}: {self._given_up} prompts in a row got no answer, the last: {why}")
         return _without_texts(endpoint, reason, why)
 
     def _later(self, work: Coroutine[None, None, None]) -> None:

@@ -64,7 +64,8 @@ class Endpoint:
     without_format: bool = False  # it refuses `response_format`
     load: int = 0  # texts asked for and not yet received
     failures: int = 0  # in a row
-    aside: bool = False
+    aside: bool = True  # gets no requests: not yet greeted, or set aside
+    awaited: bool = False  # set aside, and greeted again and again
 
 
 def open_endpoint(url: str, key: str) -> Endpoint:

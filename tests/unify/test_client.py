@@ -91,9 +91,9 @@ def test_a_prompt_that_alone_fails_ends_in_a_reason(status: int, reason: str) ->
 
 
 def test_what_no_prompt_survives_ends_the_run() -> None:
-    in_a_row = pytest.raises(RecipeError, match="20 prompts in a row got no answer, the last: HTTP 400")
+    in_a_row = pytest.raises(RecipeError, match="21 prompts in a row got no answer, the last: HTTP 400")
     with fake_server(lambda body: Reply(status=200 if is_preflight(body) else 400)) as fake, in_a_row:
-        ask_all([fake.url], [a_request()] * 20)
+        ask_all([fake.url], [a_request()] * 21)
     with fake_server(replies([Reply(status=400)])) as fake, pytest.raises(RecipeError, match="preflight: HTTP 400"):
         ask_all([fake.url], [a_request()])
 
@@ -243,21 +243,28 @@ def test_the_servers_may_change_while_a_request_waits_for_one() -> None:
     urls: list[str] = []
     down = False
 
-    async def go(other: Fake) -> Response:
+    said: list[str] = []
+
+    async def go(other: Fake, wrong: Fake) -> Response:
         nonlocal down
         settings = RunConfig(retries=0, max_outage=20.0)
-        async with connected(lambda: settings, lambda: urls, PREFLIGHT, lambda _: None) as ask:
+        async with connected(lambda: settings, lambda: urls, PREFLIGHT, said.append) as ask:
             down = True
             waiting = asyncio.create_task(ask(a_request()))
             await asyncio.sleep(0.05)
             assert not waiting.done()
-            urls[:] = [other.url]
+            urls[:] = [other.url, wrong.url]  # the second has another model, which costs the run nothing
             return await waiting
 
-    with fake_server(lambda _: Reply(status=503 if down else 200)) as one, fake_server(lambda _: Reply()) as other:
+    with (
+        fake_server(lambda _: Reply(status=503 if down else 200)) as one,
+        fake_server(lambda _: Reply()) as other,
+        fake_server(lambda _: Reply(), model="another") as wrong,
+    ):
         urls.append(one.url)
-        assert asyncio.run(go(other)).texts
+        assert asyncio.run(go(other, wrong)).texts
     assert len(other.asked()) == 1
+    assert f"{wrong.url}: got models another, expected fake-model; it is not used" in said
 
 
 def test_half_a_character_in_an_answer_becomes_a_sign_that_files_can_hold() -> None:
