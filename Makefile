@@ -5,7 +5,7 @@ VENV := .venv
 ONESTAGE := $(VENV)/bin/onestage
 ACCELERATOR := $(if $(shell command -v nvidia-smi),,DS_ACCELERATOR=cpu)
 
-.PHONY: help unify train test pipeline sampling cards serve bench check clean
+.PHONY: help unify forecast train test pipeline sampling cards serve bench check clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -13,6 +13,9 @@ help: ## list the targets
 
 unify: $(VENV)/ready ## raw texts -> pairs and their data card (RECIPE=recipes/demo.toml)
 	$(ONESTAGE) run $(RECIPE) --through rewrite
+
+forecast: $(VENV)/ready ## what `make unify` would cost: requests, tokens, time, money
+	$(ONESTAGE) run $(RECIPE) --dry-run
 
 train: $(VENV)/ready ## raw texts -> a trained model
 	$(ONESTAGE) run $(RECIPE)

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -21,9 +22,11 @@ from pipeline.provenance import explain, trace
 from pipeline.purge import purge_source
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.sample import sample, what_came
-from pipeline.shards import ContractError, is_complete, link_latest, only_run, read_manifest
+from pipeline.shards import ContractError, is_complete, link_latest, only_run, read_manifest, shards_of
 from pipeline.stages import STAGE_NAMES, Line, Step, run_line
 from unify.budget import Stopped
+from unify.forecast import forecast
+from unify.rewrite import RewriteConfig
 from unify.serve import serve_until_interrupted
 
 
@@ -80,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = add("run", _run, "run the line of a recipe; what is complete is not made again", "RECIPE")
     run.add_argument("--through", default="pack", metavar="STAGE", help=f"the last stage: {', '.join(STAGE_NAMES)}")
+    run.add_argument(
+        "--dry-run", action="store_true", help="make the passages, then forecast from a sample what rewriting will cost"
+    )
     add(
         "regenerate",
         _regenerate,
@@ -113,10 +119,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.dry_run:
+        return _forecast(options)
     line = read_line(options.recipe, options.through)
     with only_run(line.recipe.output_folder):
         run_line(line, after_shard=_card_now_and_then(line))
     _render(line)
+
+
+def _forecast(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe, "rewrite")
+    step = _rewriting(line)
+    with only_run(line.recipe.output_folder):
+        run_line(replace(line, steps=tuple(before for before in line.steps if before is not step)))
+        shards = [shard for before in step.inputs["rows"] for shard in shards_of(before.directory)]
+        forecast(shards, cast(RewriteConfig, step.config), line.recipe, line.cards, step.directory)
 
 
 def _regenerate(options: argparse.Namespace) -> None:

@@ -88,10 +88,12 @@ class Journal:
         """Commit what waits, batch after batch, until cancelled."""
         while True:
             batch = [await self._waiting.get()]
-            await asyncio.sleep(GATHER)
-            while not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            self._commit(batch)
+            try:
+                await asyncio.sleep(GATHER)
+            finally:
+                while not self._waiting.empty():
+                    batch.append(self._waiting.get_nowait())
+                self._commit(batch)
 
     def write_rest(self) -> None:
         """Commit what still waits, as the last thing before the file is closed."""

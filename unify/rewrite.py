@@ -194,7 +194,7 @@ async def _rewrite_all(
                 await asyncio.gather(*writing)
                 following.cancel()
         except BaseExceptionGroup as failed:
-            raise _first(failed) from None
+            raise first_of(failed) from None
 
 
 def cut(shards: Sequence[Shard], size: int) -> Iterator[tuple[int, pa.Table]]:
@@ -211,7 +211,7 @@ def cut(shards: Sequence[Shard], size: int) -> Iterator[tuple[int, pa.Table]]:
         yield index, rest
 
 
-def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first exception of a group that is no group."""
     error = failed.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
