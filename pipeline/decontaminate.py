@@ -12,34 +12,33 @@ a face's n-grams are in the row, or of the row's in a face; or where half of eit
 of the two, by dedup's shingles, reaches `min_jaccard`. On either side at least 2 n-grams' width of them must count.
 """
 
-import csv
-import io
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numba import njit, types
 from numpy.typing import NDArray
-from openpyxl.utils.exceptions import InvalidFileException
 
 from pipeline.letters import BYTES, OFFSETS, TABLE, Fold, buffers_of, fold_text, letters_of, read_letters
 from pipeline.minhash import jaccard_of, shingle
-from pipeline.readers.encoding import encoding_of
-from pipeline.recipe import RecipeError
+from pipeline.readers.containers import Place
+from pipeline.readers.items import Refused
+from pipeline.readers.tables import FORMATS, open_table, read_rows
+from pipeline.recipe import RecipeError, SourceCard
 
 ID_COLUMNS = ("id", "realidx", "qid", "question_id", "item_id", "uid", "idx", "index", "pmid", "编号", "题号")
 QUESTION_COLUMNS = ("question", "stem", "problem", "query", "prompt", "instruction", "题目", "题干", "问题")
 WIDTHS = {"zh": 8, "en": 16}  # letters of an n-gram
 HAN_SHARE = 0.3  # of the letters of a text that counts as Chinese
 MANY_ITEMS = 20
+MAX_ITEM_BYTES = 64 << 20
 LIKELY = 0.5  # share of n-grams from which Jaccard similarity is asked for
 
 FACE = pa.schema([("item", pa.string()), ("text", pa.string()), ("whole", pa.bool_()), ("width", pa.int64())])
@@ -68,7 +67,7 @@ def read_exam(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """
     try:
         rows = list(_rows_of(path))
-    except (ValueError, OSError, KeyError, csv.Error, BadZipFile, InvalidFileException, pa.ArrowException) as error:
+    except (Refused, ValueError, OSError) as error:
         raise RecipeError(f"[dedup] exams: {path}: not readable: {' '.join(str(error).split())[:200]}") from None
     if not rows:
         raise RecipeError(f"[dedup] exams: {path}: got no item, expected a table of questions")
@@ -80,46 +79,25 @@ def read_exam(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _rows_of(path: Path) -> Iterator[tuple[str | None, Mapping[str, Any]]]:
-    kind = path.suffix.lower().lstrip(".")
-    if kind == "parquet":
-        yield from ((None, row) for row in pq.read_table(path, partitioning=None).to_pylist())
-    elif kind == "xlsx":
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        for sheet in book:
-            lines = sheet.iter_rows(values_only=True)
-            names = next(lines, ())
-            for cells in lines:
-                if any(cell is not None for cell in cells):
-                    yield None, {str(name or place): cell for place, (name, cell) in enumerate(zip(names, cells))}  # noqa: B905
-    elif kind in ("jsonl", "ndjson"):
-        yield from ((None, _object(json.loads(line))) for line in _text(path).splitlines() if line.strip())
-    elif kind == "json":
-        whole = json.loads(_text(path))
-        if isinstance(whole, dict) and whole and all(isinstance(value, dict) for value in whole.values()):
-            yield from whole.items()
-        elif isinstance(whole, dict) and whole and all(isinstance(value, list) for value in whole.values()):
-            yield from ((None, _object(item)) for items in whole.values() for item in items)
-        else:
-            yield from ((None, _object(item)) for item in (whole if isinstance(whole, list) else [whole]))
-    elif kind in ("csv", "tsv"):
-        yield from (
-            (None, {str(name): cell for name, cell in row.items()})
-            for row in csv.DictReader(io.StringIO(_text(path)), delimiter="\t" if kind == "tsv" else ",")
-        )
-    else:
-        raise ValueError(f"got a .{kind} file, expected jsonl, json, csv, tsv, xlsx or parquet")
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    encoding = encoding_of(data)
-    if encoding is None:
-        raise ValueError("bytes of no known encoding")
-    return data.decode(encoding, "replace").lstrip("\ufeff")
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {"question": value}
+    """Yield each item with the key it is stored under, if it is; rows are read as collect reads those of a table."""
+    suffix = path.suffix.lower().lstrip(".")
+    format = "jsonl" if suffix == "ndjson" else suffix
+    if format not in FORMATS:
+        raise ValueError(f"got a .{suffix} file, expected jsonl, json, csv, tsv, xlsx or parquet")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch, card = Path(folder), SourceCard.model_construct(name=path.name, fields={})
+        table, damage = open_table(Place(path), path.name, format, card, scratch, scratch)
+        if damage:
+            raise damage
+        every = card.model_copy(update={"fields": {name: name for name in table.columns or ()}})
+        for row in read_rows(table, table.start, table.end, every, scratch, MAX_ITEM_BYTES):
+            if row.fault:
+                raise ValueError(": ".join(row.fault))
+            by_id = format == "json" and table.depth == 0 and isinstance(row.value, dict) and len(row.value) > 0
+            if by_id and all(isinstance(item, dict) for item in row.value.values()):
+                yield from row.value.items()
+            else:
+                yield row.key, row.value if isinstance(row.value, dict) else {"question": row.value}
 
 
 def strings_in(value: Any) -> Iterator[str]:

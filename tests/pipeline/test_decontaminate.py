@@ -140,7 +140,8 @@ def test_items_without_an_id_are_numbered_and_the_longest_text_is_the_question(t
         ("e.json", b"[]", r"got no item"),
         ("e.xlsx", b"no archive", r"e.xlsx: not readable"),
         ("e.parquet", b"PAR1", r"e.parquet: not readable"),
-        ("e.csv", b"", r"got no item"),
+        ("e.csv", b"", r"e.csv: not readable: unreadable: got an empty file"),
+        ("e.jsonl", b'{"id": 1, "question": "a"}\n{"id": 2, ', r"e.jsonl: not readable: unreadable: {"),
     ],
 )
 def test_a_file_that_is_no_exam_is_one_line_to_mend(tmp_path, name, content, message):
