@@ -51,8 +51,8 @@ def test_what_was_seen_whole_has_no_interval() -> None:
 
 def test_the_sample_does_not_depend_on_how_the_input_is_cut(tmp_path: Path) -> None:
     given = [*passages(150), *(passage(f"{one.text} And so on.", doc=f"book/{n}") for n, one in enumerate(passages(9)))]
-    whole = strata_of([shard(tmp_path, given)], CONFIG, tmp_path)
-    pieces = strata_of([shard(tmp_path, given[:40], "a"), shard(tmp_path, given[40:], "b")], CONFIG, tmp_path)
+    whole = strata_of([shard(tmp_path, given)], CONFIG, tmp_path / "out")
+    pieces = strata_of([shard(tmp_path, given[:40], "a"), shard(tmp_path, given[40:], "b")], CONFIG, tmp_path / "out")
     ids = [{name: sorted(id for _, id, _ in one.drawn) for name, one in strata.items()} for strata in (whole, pieces)]
     assert ids[0] == ids[1]
     assert [sum(one.number for (name, _), one in whole.items() if name == source) for source in ("web", "book")] == [
