@@ -61,6 +61,16 @@ TEI = """<TEI xmlns="http://www.tei-c.org/ns/1.0"><teiHeader><fileDesc><titleStm
 <table><row><cell cols="2">x</cell></row></table><list><label>t</label><item>i</item></list></div></body></text></TEI>"""
 MARKDOWN = f"---\ntitle: T\n---\n# One {{#a}}\n\n{TEXT}\n\n- a\n  1. b\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> q\n\n```\nx\n```\n"
 RST = f"Title\n=====\n\n{TEXT}\n\n* a\n* b\n\n.. include:: /etc/hostname\n\n.. table:: T\n\n   == ==\n   a  b\n   == ==\n   1  2\n   == ==\n"
+WIKI = """<mediawiki xmlns="x"><siteinfo/><page><title>T</title><ns>0</ns><id>1</id><revision><text>{{a|b}} ''c'' [[d|e]]
+== F ==
+* g&lt;ref&gt;h&lt;/ref&gt;
+{| class="i"
+|-
+! j !! k
+|-
+| l || m
+|}
+-{zh-hans:n;zh-hant:o}-</text></revision></page></mediawiki>"""
 ROWS: list[dict[str, Any]] = [{"id": str(number), "title": "t", "text": f"{number} {TEXT}"} for number in range(5)]
 WORDPROCESSING = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 EPUB = {
@@ -148,7 +158,7 @@ def made_seeds() -> dict[str, list[bytes]]:
         "html": [page],
         "md": [MARKDOWN.encode()],
         "rst": [RST.encode()],
-        "xml": [JATS.encode(), TEI.encode()],
+        "xml": [JATS.encode(), TEI.encode(), WIKI.encode()],
         "epub": [zipped(dict(EPUB))],
         "docx": [zipped(dict(DOCX))],
         "pdf": [made_pdf()],

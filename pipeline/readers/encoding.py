@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from pipeline.readers.items import Refused
 from pipeline.readers.mojibake import repaired_file
 
 # Frequent characters, both scripts and classical texts included, and the punctuation between them.
@@ -60,6 +61,18 @@ def decode(data: bytes) -> str | None:
     elif text is None and not nuls:
         text = _if_whole("\n".join(_decoded_runs(data.split(b"\n"), _legacy_encoding(data))))
     return None if text is None else repaired_file(text)
+
+
+def decode_or_refuse(data: bytes) -> str:
+    """Decode the bytes of a file.
+
+    Raises:
+        Refused: no encoding explains them.
+    """
+    text = decode(data)
+    if text is None:
+        raise Refused("undecodable", "no encoding explains its bytes; convert it to UTF-8")
+    return text
 
 
 def encoding_of(data: bytes) -> str | None:

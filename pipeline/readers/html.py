@@ -19,7 +19,7 @@ from lxml import etree
 from lxml import html as lxml_html
 from numpy.typing import NDArray
 
-from pipeline.readers.encoding import decode
+from pipeline.readers.encoding import decode_or_refuse
 from pipeline.readers.html_blocks import Piece, pieces_of, remove_unseen
 from pipeline.readers.items import Item, Refused, compose, named, one_line
 
@@ -61,10 +61,7 @@ def decode_page(data: bytes) -> str:
             return data.decode("gb18030" if name in ("gb2312", "gbk") else name)
         except (LookupError, UnicodeDecodeError):
             pass  # pages often declare what they are not
-    text = decode(data)
-    if text is None:
-        raise Refused("undecodable", "no encoding explains its bytes; convert it to UTF-8")
-    return text
+    return decode_or_refuse(data)
 
 
 def parse_html(text: str) -> etree._Element:

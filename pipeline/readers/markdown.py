@@ -12,7 +12,7 @@ from itertools import chain, pairwise
 
 from markdown_it.token import Token
 
-from pipeline.readers.encoding import decode
+from pipeline.readers.encoding import decode_or_refuse
 from pipeline.readers.html import parse_html
 from pipeline.readers.html_blocks import pieces_of, remove_unseen
 from pipeline.readers.items import (
@@ -47,9 +47,7 @@ _FILE_NAME = re.compile(r"[\w./-]+\.\w{2,4}|https?://\S+|/\S*")
 
 def read_markdown(data: bytes, window_chars: int = WINDOW_CHARS) -> Iterator[Item]:
     """Yield the one document of a Markdown file; the window changes its text only where one block fills it."""
-    text = decode(data)
-    if text is None:
-        raise Refused("undecodable", "no encoding explains its bytes; convert it to UTF-8")
+    text = decode_or_refuse(data)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     title = published = None
     if front := _FRONT_MATTER.match(text):

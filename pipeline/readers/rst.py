@@ -12,7 +12,7 @@ from textwrap import dedent
 from docutils import nodes
 from docutils.core import publish_doctree
 
-from pipeline.readers.encoding import decode
+from pipeline.readers.encoding import decode_or_refuse
 from pipeline.readers.html_blocks import spread_cells
 from pipeline.readers.items import (
     PARAGRAPH,
@@ -66,9 +66,7 @@ _MAX_WITHIN = 3  # directives of unknown names inside one another
 
 def read_rst(data: bytes) -> Iterator[Item]:
     """Yield the one document of a reStructuredText file."""
-    text = decode(data)
-    if text is None:
-        raise Refused("undecodable", "no encoding explains its bytes; convert it to UTF-8")
+    text = decode_or_refuse(data)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     title = published = None
     if header := _HEADER.match(text):

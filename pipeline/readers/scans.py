@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipeline.readers.encoding import decode
+from pipeline.readers.encoding import decode_or_refuse
 from pipeline.readers.html import parse_html
 from pipeline.readers.html_blocks import pieces_of, remove_unseen
 from pipeline.readers.items import PARAGRAPH, Block, Item, Refused, compose, one_line
@@ -39,9 +39,7 @@ _MAX_DEPTH = 8
 
 def read_scan(data: bytes) -> Iterator[Item]:
     """Yield the one document of a file that MinerU or PaddleOCR wrote."""
-    text = decode(data)
-    if text is None:
-        raise Refused("undecodable", "no encoding explains its bytes; convert it to UTF-8")
+    text = decode_or_refuse(data)
     if text.lstrip()[:1] not in ("{", "["):
         yield from read_markdown(data)
         return

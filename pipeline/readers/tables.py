@@ -35,6 +35,9 @@ HUB = "hub"
 _KNOWN = {*TEXT_FIELDS, *PAIR_FIELDS}  # columns that are read under their own names
 _HEADER_BYTES = 1 << 20
 _BATCH_ROWS = 256  # of Parquet held as Python values at one time
+_HUB_FAULTS = (  # of builders and their files; StopIteration of a file without rows
+    OSError, ValueError, LookupError, RuntimeError, StopIteration, pa.ArrowException, datasets.exceptions.DatasetsError,
+)  # fmt: skip
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -283,9 +286,10 @@ def _hub(card: SourceCard, cache: Path) -> datasets.Dataset:
         return datasets.load_dataset(
             name, config or None, split="train", revision=card.revision, cache_dir=str(cache / "hub" / card.name)
         )
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except _HUB_FAULTS as error:
         cause = error.__cause__ or error
-        raise RecipeError(f"{card.path}: not readable: {one_line(str(cause))[:300]}") from None
+        said = one_line(str(cause))[:300] or f"no rows ({type(cause).__name__})"
+        raise RecipeError(f"{card.path}: not readable: {said}") from None
 
 
 def _by_number(fields: Mapping[str, str]) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from pipeline.readers.encoding import decode
-from pipeline.readers.items import PARAGRAPH, Block, Item, Refused, Span, compose, one_line
+from pipeline.readers.encoding import decode_or_refuse
+from pipeline.readers.items import PARAGRAPH, Block, Item, Span, compose, one_line
 from pipeline.readers.pages import read_on, without_running
 from pipeline.readers.wraps import SENTENCE_END, columns, dehyphenation, paragraphs, region_widths
 
@@ -48,9 +48,7 @@ Found = tuple[int, str]  # a heading's level and name
 
 def read_text(data: bytes) -> Iterator[Item]:
     """Yield the one document of a plain text file."""
-    text = decode(data)
-    if text is None:
-        raise Refused("undecodable", "no encoding explains the bytes; save it as UTF-8")
+    text = decode_or_refuse(data)
     blocks = list(text_blocks(text))
     text, sections = compose(blocks)
     first = next((block for block in blocks if block.level), None)

@@ -234,3 +234,51 @@ def test_real_sources_are_read_whole(name: str, real_data: Path, tmp_path: Path)
 
 def test_every_real_card_has_a_count() -> None:
     assert sorted(path.stem for path in REAL_CARDS.glob("*.toml")) == sorted(REAL)
+
+
+@pytest.fixture
+def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data set of the hub's layout, in a folder of this machine, with two configurations."""
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    folder = tmp_path / "set"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+    write_lines(
+        folder / "a" / "train.jsonl", *({"id": f"n{number % 9}", "text": f"第{number}条。"} for number in range(10))
+    )
+    write_lines(folder / "b" / "train.jsonl", {"question": "问？", "answer": "答。"})
+    configs = "".join(f"- config_name: {name}\n  data_files: {name}/train.jsonl\n" for name in "ab")
+    (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    return folder
+
+
+def test_a_data_set_of_the_hub_is_read_by_configuration(data_set: Path, tmp_path: Path) -> None:
+    texts = card(f"hub:{data_set}:a")
+    whole, cut = (
+        collect(texts, tmp_path, tmp_path / "cache", CollectConfig(shard_bytes=size)) for size in (1 << 20, 1)
+    )
+    assert whole.combine_chunks() == cut.combine_chunks()
+    assert kept_ids(whole) == [f"source/n{number}" for number in range(9)]
+    assert whole["drop_reason"].to_pylist()[9] == "duplicate_id"
+    pairs = card(f"hub:{data_set}:b", form="pairs")
+    assert collect(pairs, tmp_path, tmp_path / "cache")["messages"][0].as_py()[1]["content"] == "答。"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({}, r"Config name is missing.*\['a', 'b'\]"),
+        ({"a/train.jsonl": '{"id": 1, "text": "a"}\n{"id":\n'}, "JSON parse error"),
+        ({"a/train.jsonl": ""}, "no rows"),
+        ({"set.py": "import datasets\n", "README.md": ""}, "scripts are no longer supported"),
+    ],
+)
+def test_a_data_set_that_cannot_be_loaded_is_said_in_one_line(
+    data_set: Path, tmp_path: Path, damage: dict[str, str], message: str
+) -> None:
+    for name, text in damage.items():
+        (data_set / name).write_text(text)
+    path = f"hub:{data_set}" + (":a" if "a/train.jsonl" in damage else "")
+    with pytest.raises(RecipeError, match=message) as error:
+        collect(card(path), tmp_path, tmp_path / "cache")
+    assert "\n" not in str(error.value)
