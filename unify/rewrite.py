@@ -48,7 +48,7 @@ async def rewrite_passage(passage: Passage, config: RewriteConfig, ask: Ask) -> 
     if name is None:
         return [without_pair(passage, "no_style", f"no style of the recipe fits lang {passage.lang}")]
     pairs = with_coverage(passage, await STYLES[name].write(passage, config, ask))
-    rows = [example_of(passage, pair) for pair in pairs]
+    rows = [example_of(passage, pair) for pair in sorted(pairs, key=lambda pair: pair.reason is not None)]
     once = {row["id"]: row for row in reversed(rows)}  # the first of an id, which is a kept one if any is
     return [row for row in rows if once[row["id"]] is row] or [without_pair(passage, "no_pair", name)]
 
