@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -165,16 +166,18 @@ def table() -> str:
     return "\n".join(lines)
 
 
-async def _serve_and_measure(variants: list[str]) -> None:
+def serve_and_measure(variants: list[str]) -> None:
+    """Start the model's server, measure the variants one after another, and stop it, also when interrupted."""
     serve = ServeConfig(environment=str(ROOT / ".venv-server"), port=8460)
     recipe = Recipe(path=FOLDER / "r.toml", name="styles", sources=("medquad",), output=str(FOLDER), serve=serve)
-    async with running_server(recipe, RewriteConfig().model) as url:
+    with asyncio.Runner() as runner, ExitStack() as stack:
+        server = running_server(recipe, RewriteConfig().model)
+        stack.callback(lambda: runner.run(server.__aexit__(None, None, None)))
+        url = runner.run(server.__aenter__())
         for variant in variants:
-            await asyncio.to_thread(measure, variant, url)
+            measure(variant, url)
 
 
 if __name__ == "__main__":
     passages()
-    if sys.argv[1:]:
-        asyncio.run(_serve_and_measure(sys.argv[1:]))
-    print(table())
+    serve_and_measure(sys.argv[1:]) if sys.argv[1:] else print(table())
