@@ -98,6 +98,72 @@ DOSE = re.compile(
 )
 
 
+SAME = [
+    line.strip().split(" = ")
+    for line in """
+    mg = 毫克 | mg
+    毫克 = mg
+    ml = 毫升 | mL
+    毫升 = ml
+    kg = 公斤
+    ℃ = °C
+    days = d
+    小时 = h
+    % = percent
+    twice daily = two times a day
+    once daily = once a day
+    three times daily = three times a day
+    每日3次 = 一日三次
+    一日3次 = 每日三次
+    每日2次 = bid
+    每日三次 = tid
+    一日三次 = 每天3次
+    每8小时一次 = q8h
+""".strip().splitlines()
+]
+ENGLISH_WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+
+
+def reword(text: str, random: Random) -> str | None:
+    """Write every quantity of a text otherwise, where there is another way, without changing what it says."""
+    han = len(re.findall("[一-鿿]", text)) * 4 > len(text)
+    new = text
+    for said, others in SAME:
+        other = random.choice(others.split(" | "))
+        if han or not re.search("[一-鿿]", other):
+            new = re.sub(rf"(?<=\d)\s?{re.escape(said)}(?![a-zA-Z/·])", " " + other, new) if len(said) < 5 else new
+            new = re.sub(re.escape(said), other, new) if len(said) > 4 else new
+    if han:
+        new = re.sub(r"(?<=\d)[-~～](?=\d)", "至", new)
+        new = re.sub(
+            r"(?<![\d.\-/A-Za-z至])([2-9])(?=[天周岁例名片]|个月|小时)",
+            lambda m: "零一二三四五六七八九"[int(m[1])],
+            new,
+        )
+        new = re.sub(r"(?<![\d.])(\d+(?:\.\d+)?)(?=\s?%)", lambda m: m[1].translate(WIDE), new)
+    else:
+        new = re.sub(r"(?<=\d)[-–](?=\d+ (?:days|weeks|mg|years|hours|months))", " to ", new)
+        new = re.sub(
+            r"(?<![\d.\-–/,])\b([2-9]|1[0-2])(?= (?:days|weeks|months|years|hours|patients|times))",
+            lambda m: ENGLISH_WORDS[int(m[1])],
+            new,
+        )
+    return new if new != text else None
+
+
+def alone(text: str, random: Random) -> str | None:
+    """Leave of a text its numbers, each with the word or three characters beside it: nothing tells where they stood."""
+    han = len(re.findall("[一-鿿]", text)) * 4 > len(text)
+    beside = r"[^\d\n]{0,2}(?:\d[\d.,]*|[二三四五六七八九十百]+)[^\d\n]{0,4}"
+    beside = beside if han else r"(?:\S{1,8} )?\S?\d[\d.,]*\S* ?\S{0,12}"
+    pieces = re.findall(beside, text)
+    random.shuffle(pieces)
+    return ("，" if han else "; ").join(pieces) + ("。" if han else ".") if pieces else None
+
+
+WIDE = {ord("0") + digit: ord("０") + digit for digit in range(10)}
+
+
 def break_number(text: str, random: Random) -> str | None:
     """Change one number: a digit of it, its scale by ten, or a Chinese numeral."""
     places = [match.span() for pattern in (NUMBER, HAN_NUMBER) for match in pattern.finditer(text)]

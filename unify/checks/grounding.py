@@ -21,7 +21,10 @@ CELSIUS, FAHRENHEIT, DEGREE = ((("celsius", 1),), (("fahrenheit", 1),), (("degre
 # Characters beside a number by which a place is known again: on both sides, or on one side alone; Han, others.
 BOTH, ALONE = (4, 10), (8, 24)
 
-_OPEN = re.compile(r"\s?(?:$|[^a-z\s一-鿿])|\s(?:and|or|to|vs|versus|in|for)\b|[至到和或与]")  # as in a table's cell
+_OPEN = re.compile(  # as in a table's cell, or before a word that is not what is counted
+    r"\s?(?:$|[^a-z\s一-鿿])|\s(?:and|or|to|vs|versus|in|for|at|on|with|who|when|now|today|but|as|by|presenting)\b|[至到和或与]"
+)
+_AGED = re.compile(r"(?:\baged?|\bthan|\bunder|\bover|\bages)\s\Z")
 _MONTHS = re.compile(r"\b(jan|feb|mar|apr|may|june?|july?|aug|sep|oct|nov|dec)[a-z]*\b")
 _MONTH_NUMBERS = {"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6}
 _MONTH_NUMBERS |= {"jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
@@ -69,7 +72,7 @@ def _ungrounded(answer: str, known: str) -> tuple[tuple[str, bool], ...]:
             continue
         if not _grounded(quantity, have, folded):
             found.append((answer[quantity.start : quantity.end], quantity.value in have.values))
-        elif there := _altered(quantity, have, folded):
+        elif not quantity.name and (there := _altered(quantity, have, folded)):
             found.append((answer[quantity.start : quantity.end], any(one.value == quantity.value for one in there)))
     return tuple(found)
 
@@ -89,7 +92,10 @@ def read_known(text: str) -> Known:
         for key in _beside(quantity, folded):
             beside[key].append(quantity)
         values.add(quantity.value)
-        open_ended = quantity.unit is None and not quantity.name and _OPEN.match(folded, quantity.end)
+        open_ended = quantity.unit is None and not quantity.name
+        open_ended &= bool(
+            _OPEN.match(folded, quantity.end) or _AGED.search(folded, max(0, quantity.start - 8), quantity.start)
+        )
         if quantity.listed or open_ended:
             bare.add(quantity.value)
         if quantity.unit is not None:

@@ -36,6 +36,7 @@ _ARABIC = re.compile(
     r"(?P<more>[0-9]*(?:,[0-9]{3}(?![0-9])|[ ](?=000(?![0-9]))000)*(?:[.·][0-9]+)?))"
 )
 _TIMES_TEN = re.compile(rf"\s?[x*·]\s?(?:{_POWER_OF_TEN}|10([3-9]|1[0-2])(?=\s?/|个))")
+_MIXED = re.compile(r"[- ]([1-7])/([2-8])(?![\d/])")
 _BARE_POWER = re.compile(_POWER_OF_TEN)
 _SCALE = re.compile(
     r"\s?(万亿|[十百千]?万|亿|[百千](?![克米卡瓦焦伏里分日合])|(?:hundred|thousand|million|billion|trillion)\b)"
@@ -50,7 +51,7 @@ _WORD = "|".join(sorted(_WORDS, key=len, reverse=True))
 _PART = "|".join(_PARTS)
 _ORDINAL = "|".join(_ORDINALS)
 _ENGLISH = re.compile(
-    rf"\b(?:(?P<part>(?:{_WORD}|a)[ -](?:{_PART})s?|half)"
+    rf"\b(?:(?P<mixed>(?:{_WORD})[ -]and[ -]a[ -]half)|(?P<part>(?:{_WORD}|a)[ -](?:{_PART})s?|half)"
     rf"|(?P<many>(?:(?:{_WORD})(?=[ -](?:hundred|thousand|million|{_WORD}|{_ORDINAL}))"
     rf"|a(?= (?:hundred|thousand|million)))(?:[ -](?:and )?(?:{_WORD}|hundred|thousand|million|{_ORDINAL}))+)"
     rf"|(?P<one>{_WORD})|(?P<known>twice|thrice|once|doubled?|dozen|{_ORDINAL}|quarter|thirds?))\b"
@@ -108,7 +109,9 @@ def _arabic(text: str) -> Iterator[Number]:
             value, at = value + Fraction(*_VULGAR[text[end]]), end + 1
             yield Number(start, at, value, "arabic", None)
             continue
-        if power := _TIMES_TEN.match(text, end):
+        if mixed := _MIXED.match(text, end) if not decimals else None:
+            value, at, digits = value + Fraction(int(mixed[1]), int(mixed[2])), mixed.end(), 1
+        elif power := _TIMES_TEN.match(text, end):
             exponent = _exponent(power.groups())
             value, at, digits = value * Fraction(10) ** exponent, power.end(), digits - exponent
         elif written == "10" and (power := _BARE_POWER.match(text, start)):
@@ -182,6 +185,8 @@ def _english(text: str) -> Iterator[Number]:
             above, _, below = re.sub("[ -]", " ", match[0]).rpartition(" ")
             value = Fraction(_WORDS.get(above, 1), _PARTS[below if below in _PARTS else below[:-1]])
             yield Number(start, end, value, "english", None, ratio=True)
+        elif kind == "mixed":
+            yield Number(start, end, _WORDS[re.split("[ -]", match[0])[0]] + Fraction(1, 2), "english", None)
         elif kind == "many":
             for value in _worded(re.split(r"[ -](?:and )?", match[0])):
                 yield Number(start, end, value, "english", None)
