@@ -23,7 +23,7 @@ from tests.unify.test_rewrite import CONFIG, dropped, hashes, recipe, rewrite, r
 from unify.serve import ensure_environment, is_serving, serve_arguments, server_variables
 from unify.weights import SMOLLM2, ensure_model
 
-PASSAGES, IN_FLIGHT = 200, 16
+PASSAGES, IN_FLIGHT = 120, 8
 STARTUP = 300.0  # seconds that a server may take on a shared core
 
 
@@ -115,7 +115,7 @@ def test_a_server_killed_and_started_again_costs_nothing_but_time(servers: Serve
     shards = [shard(tmp_path, given)]
     with ThreadPoolExecutor(1) as executor:
         running = executor.submit(rewrite, shards, config, one)
-        wait_until(lambda: len(received(tmp_path)) >= 60 or running.done(), STARTUP)
+        wait_until(lambda: len(received(tmp_path)) >= 40 or running.done(), STARTUP)
         servers.kill(1)
         killed = time.time()
         servers.start(1)
