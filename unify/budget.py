@@ -11,7 +11,6 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -37,32 +36,6 @@ class BreakerOpen(Stopped):
     code = 4
 
 
-@dataclass(frozen=True)
-class Bill:
-    """What one request or many cost, or may cost at most."""
-
-    requests: int = 0
-    prompt_tokens: int = 0
-    output_tokens: int = 0
-
-    def plus(self, other: "Bill | Spent", times: int = 1) -> "Bill":
-        """Add another, or take it off again with times = -1."""
-        return Bill(
-            self.requests + times * other.requests,
-            self.prompt_tokens + times * other.prompt_tokens,
-            self.output_tokens + times * other.output_tokens,
-        )
-
-    @property
-    def tokens(self) -> int:
-        """Of prompts and outputs together."""
-        return self.prompt_tokens + self.output_tokens
-
-    def cost(self, budget: BudgetConfig) -> float:
-        """Its price by the recipe, in the recipe's currency."""
-        return (self.prompt_tokens * budget.input_price + self.output_tokens * budget.output_price) / 1e6
-
-
 class Ledger:
     """Counts what is sent and received, admits a request while the limits hold, and watches why passages end.
 
@@ -80,11 +53,11 @@ class Ledger:
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._run, self._clock, self._now = run, clock, now
-        self.total = Bill().plus(spent)
-        self.sent = Bill()  # of this run
+        self.total = spent
+        self.sent = Spent()  # of this run
         self.rejected: Counter[str] = Counter()  # rows of this run by drop reason
         self.kept = 0
-        self._under_way = Bill()  # what was sent and is not kept yet may cost at most
+        self._under_way = Spent()  # what was sent and is not kept yet may cost at most
         self._back = asyncio.Event()
         self._began: float | None = None
         self._asked: set[str] = set()  # passages that got a response in this run and are not done
@@ -140,11 +113,11 @@ class Ledger:
             )
 
     def _count(self, request: Request, response: Response) -> None:
-        bill = Bill(1, response.prompt_tokens, response.output_tokens)
-        self.sent, self.total = self.sent.plus(bill), self.total.plus(bill)
+        spent = Spent(1, response.prompt_tokens, response.output_tokens)
+        self.sent, self.total = self.sent.plus(spent), self.total.plus(spent)
         self._asked.add(request.about)
 
-    def _limit(self, most: Bill) -> Stopped | None:
+    def _limit(self, most: Spent) -> Stopped | None:
         """Find the limit that a request might pass."""
         budget = self._run().budget
         due = self.total.plus(self._under_way).plus(most)
@@ -152,24 +125,29 @@ class Ledger:
         for name, limit, reached in (
             ("max_requests", budget.max_requests, due.requests),
             ("max_tokens", budget.max_tokens, due.tokens),
-            ("max_cost", budget.max_cost, due.cost(budget)),
+            ("max_cost", budget.max_cost, cost(due, budget)),
             ("max_hours", budget.max_hours, hours),
         ):
             if limit is not None and reached > limit:
                 spent = f"{self.total.requests:,} requests, {self.total.tokens:,} tokens"
-                price = f", {self.total.cost(budget):,.2f}" if budget.max_cost is not None else ""
+                price = f", {cost(self.total, budget):,.2f}" if budget.max_cost is not None else ""
                 how = GO_ON if name == "max_hours" else f"raise it and {GO_ON}"
-                return Stopped(f"[run.budget] {name} = {limit:,g} is reached ({spent}{price} so far); {how}")
+                return Stopped(f"[run.budget] {name} = {limit:,} is reached ({spent}{price} so far); {how}")
         if budget.window is not None and not within(budget.window, self._now()):
             return Stopped(f"[run.budget] window = {budget.window} is over; {GO_ON} when it opens")
         return None
 
 
-def most_of(request: Request) -> Bill:
+def most_of(request: Request) -> Spent:
     """Bound what a request costs: no tokenizer makes more tokens of a text than it has bytes."""
     written = sum(len(message["content"].encode("utf-8", "replace")) for message in request.messages)
     texts = int(request.parameters.get("n", 1)) * int(request.parameters.get("max_tokens", 0))
-    return Bill(1, written + TEMPLATE_TOKENS * len(request.messages), texts)
+    return Spent(1, written + TEMPLATE_TOKENS * len(request.messages), texts)
+
+
+def cost(spent: Spent, budget: BudgetConfig) -> float:
+    """Price tokens by the recipe, in the recipe's currency."""
+    return (spent.prompt_tokens * budget.input_price + spent.output_tokens * budget.output_price) / 1e6
 
 
 def within(window: str, moment: datetime) -> bool:

@@ -39,11 +39,24 @@ ADD = """INSERT INTO spent VALUES (?, ?, ?, ?) ON CONFLICT (model) DO UPDATE
 
 @dataclass(frozen=True)
 class Spent:
-    """What answers of a model have cost so far: received responses, and the tokens that servers counted."""
+    """What responses cost: how many, and the tokens that servers counted."""
 
     requests: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
+
+    def plus(self, other: "Spent", times: int = 1) -> "Spent":
+        """Add another, or take it off again with times = -1."""
+        return Spent(
+            self.requests + times * other.requests,
+            self.prompt_tokens + times * other.prompt_tokens,
+            self.output_tokens + times * other.output_tokens,
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Of prompts and outputs together."""
+        return self.prompt_tokens + self.output_tokens
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.progress import Meter
 from pipeline.recipe import RunConfig
-from unify.budget import Ledger
+from unify.budget import Ledger, cost
 
 TICK = 1.0  # seconds between two readings
 SPEED_OVER = 30  # readings
@@ -74,7 +74,7 @@ def figures(ledger: Ledger, speeds: Speeds, progress: Meter, run: RunConfig, ret
         "seconds_left": round((progress.total - progress.done) / pace) if pace else None,
     }
     if run.budget.input_price or run.budget.output_price:
-        shown["cost"] = round(ledger.total.cost(run.budget), 4)
+        shown["cost"] = round(cost(ledger.total, run.budget), 4)
     return shown
 
 

@@ -82,7 +82,7 @@ def test_hours_end_a_run() -> None:
     one = Ledger(lambda: run, Spent(), clock=lambda: seconds[0])
     assert not asyncio.run(ask_until_stopped(one, [1], 1))
     seconds[0] = 7201.0
-    assert "max_hours = 2 is reached" in asyncio.run(ask_until_stopped(one, [1], 1))[0]
+    assert "max_hours = 2.0 is reached" in asyncio.run(ask_until_stopped(one, [1], 1))[0]
 
 
 def test_a_window_ends_a_run() -> None:
