@@ -15,7 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -29,7 +29,7 @@ import transformers
 from deepspeed.accelerator import get_accelerator
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from pipeline.progress import meter
+from pipeline.progress import Meter, meter
 from pipeline.recipe import RecipeError
 from pipeline.records import KINDS, uniform
 from pipeline.shards import ContractError, only_run
@@ -198,10 +198,8 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
                     },
                 }
                 metrics.write(state.step, line)
-            bar.advance(
-                len(batch.targets_N),
-                f"step {state.step} of {steps}, loss {loss:.3f}, {batch.tokens / seconds:,.0f} tokens/s",
-            )
+            bar.note = f"step {state.step} of {steps}, loss {loss:.3f}, {batch.tokens / seconds:,.0f} tokens/s"
+            bar.advance(len(batch.targets_N))
             if state.step == steps or (config.eval_every and state.step % config.eval_every == 0):
                 evaluate()
                 engine.train()
@@ -366,13 +364,9 @@ def _stop_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-class _Silent:
-    def advance(self, pieces: int = 1, note: str = "") -> None:
-        """Show nothing: another rank does."""
-
-
-def _progress(rank: int, rows: int) -> Any:
-    return meter("train", rows, "rows") if rank == 0 else nullcontext(_Silent())
+def _progress(rank: int, rows: int) -> AbstractContextManager[Meter]:
+    """Show progress on rank 0; the others count in silence."""
+    return meter("train", rows, "rows") if rank == 0 else nullcontext(Meter("train", rows, "rows", plain=False))
 
 
 def _say(text: str, file: Any = None) -> None:
