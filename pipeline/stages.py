@@ -119,7 +119,7 @@ STAGES = (
         over="stream",
         files=("regenerate",),
         parent="passage_id",
-        version=6,
+        version=7,
     ),
     Stage(
         "mix",

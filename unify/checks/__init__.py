@@ -11,6 +11,8 @@ from unify.checks.alone import LEAKS as LEAKS
 from unify.checks.alone import leak as leak
 from unify.checks.alone import not_standalone as not_standalone
 from unify.checks.alone import pointing as pointing
+from unify.checks.alone import points_outside as points_outside
+from unify.checks.alone import unknown_patient as unknown_patient
 from unify.checks.cues import CUES as CUES
 from unify.checks.cues import mismatched as mismatched
 from unify.checks.doses import wrong_dose as wrong_dose
@@ -31,7 +33,9 @@ from unify.checks.grounding import wrong_unit as wrong_unit
 from unify.checks.support import copied_answer as copied_answer
 from unify.checks.support import foreign_name as foreign_name
 from unify.checks.support import low_support as low_support
+from unify.checks.support import off_question as off_question
 from unify.checks.support import support_share as support_share
+from unify.checks.support import unsupported_sentence as unsupported_sentence
 from unify.checks.words import ASKING as ASKING
 from unify.checks.words import CJK as CJK
 from unify.checks.words import STOPWORDS as STOPWORDS

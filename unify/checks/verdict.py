@@ -5,15 +5,19 @@ Subject: the passage, what is known beside it, and the language that the pair is
 judgements only what is particular to them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unify import checks
-from unify.checks import Finding, first_broken
+from unify.checks import Finding, first_broken, names
+from unify.checks.polarity import turned_round
+from unify.checks.qualifiers import dropped_qualifier, qualifiers_beside
+from unify.checks.swapped import swapped_name
 from unify.pair import Passage
 from unify.request import RewriteConfig
 
 MIN_QUESTION = {"zh": 6, "en": 15}  # characters; a shorter question names no subject
+MIN_SENTENCE_SUPPORT = 0.15  # share of a sentence's terms that the passage has
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ def subject_of(passage: Passage, language: str, config: RewriteConfig) -> Subjec
 
 def judge_question(question: str, subject: Subject) -> Finding | None:
     """Find the first thing wrong with a question that a model wrote about a passage."""
+    same = subject.same_language
     return first_broken(
         (
             ("thinking_left_in", checks.thinking_left_in(question)),
@@ -55,7 +60,11 @@ def judge_question(question: str, subject: Subject) -> Finding | None:
             ("repetition", checks.repetition(question)),
             ("leak", checks.leak(question)),
             ("not_standalone", checks.not_standalone(question)),
-            ("foreign_name", checks.foreign_name(question, subject.known) if subject.same_language else None),
+            ("not_standalone", checks.points_outside(question)),
+            ("not_standalone", checks.pointing(question)),
+            ("foreign_drug", names.foreign_drug(question, subject.known, same_language=same)),
+            ("foreign_disease", names.foreign_disease(question, subject.known, same_language=same)),
+            ("foreign_name", checks.foreign_name(question, subject.known) if same else None),
         )
     )
 
@@ -66,28 +75,42 @@ def judge_answer(question: str, answer: str, finish_reason: str, subject: Subjec
     Args:
         finish_reason: why the server ended it, `stop` or `length`.
     """
-    limits = subject.limits
+    limits, language = subject.limits, subject.language
     return first_broken(
         (
             ("thinking_left_in", checks.thinking_left_in(answer)),
             ("too_short", checks.too_short(answer, limits.min_answer_chars)),
             ("cut_off", checks.cut_off(answer, finish_reason)),
             ("too_long", checks.too_long(answer, limits.max_answer_chars)),
-            ("wrong_language", checks.wrong_language(answer, subject.language)),
+            ("wrong_language", checks.wrong_language(answer, language)),
             ("refusal", checks.refusal(answer)),
             ("leak", checks.leak(answer)),
             ("not_standalone", checks.not_standalone(answer)),
+            ("not_standalone", checks.points_outside(answer)),
+            ("not_standalone", checks.unknown_patient(question, answer)),
             ("repetition", checks.repetition(answer)),
             ("ungrounded_number", checks.ungrounded_number(answer, subject.known)),
             ("wrong_unit", checks.wrong_unit(answer, subject.known)),
             ("wrong_frequency", checks.wrong_frequency(answer, subject.known)),
-            ("wrong_dose", checks.wrong_dose(answer, subject.known)),
-            (
-                "low_support",
-                checks.low_support(answer, subject.text, limits.min_support) if subject.same_language else None,
-            ),
+            ("wrong_dose", checks.wrong_dose(answer, subject.known, names.drugs_in)),
+            *_held_against_passage(question, answer, subject),
         )
     )
+
+
+def _held_against_passage(question: str, answer: str, subject: Subject) -> Iterator[tuple[str, str | None]]:
+    """Yield the findings on names, statements and support; words are compared within one language only."""
+    text, known, language = subject.text, subject.known, subject.language
+    same, named = subject.same_language, f"{known}\n{question}"
+    yield "foreign_drug", names.foreign_drug(answer, named, same_language=same)
+    yield "foreign_disease", names.foreign_disease(answer, named, same_language=same)
+    if same:
+        yield "swapped_name", swapped_name(answer, text, language)
+        yield "turned_round", turned_round(answer, text, language)
+        yield "dropped_qualifier", dropped_qualifier(answer, text, subject.title, language)
+        yield "low_support", checks.low_support(answer, text, subject.limits.min_support)
+        yield "unsupported_sentence", checks.unsupported_sentence(answer, known, language, MIN_SENTENCE_SUPPORT)
+        yield "off_question", checks.off_question(question, answer, known)
 
 
 def judge_excerpt(question: str, answer: str, spans: Sequence[tuple[int, int]], subject: Subject) -> Finding | None:
@@ -96,11 +119,16 @@ def judge_excerpt(question: str, answer: str, spans: Sequence[tuple[int, int]], 
     Args:
         spans: where the answer's parts stand in the passage's text, in characters.
     """
+    language = subject.language
+    missing = qualifiers_beside(spans, subject.text, subject.title, language)
     return first_broken(
         (
             ("not_standalone", checks.pointing(question)),
             ("not_standalone", checks.not_standalone(answer)),
+            ("not_standalone", checks.points_outside(answer)),
+            ("not_standalone", checks.unknown_patient(question, answer)),
             ("copied_answer", checks.copied_answer(question, answer)),
-            ("mismatched", checks.mismatched(question, answer, subject.language)),
+            ("mismatched", checks.mismatched(question, answer, language)),
+            ("dropped_qualifier", subject.text[slice(*missing[0])] if missing else None),
         )
     )

@@ -34,6 +34,10 @@ _ASKING = """
     usual usually way ways whether work works
 """
 ASKING = frozenset(_ASKING.split())
+ASKING_ZH = re.compile(
+    r"什么|怎么样?|怎样|如何|为何|为什么|哪[些种个几一类项]?|多少|多[长久大]|几[次天种个年]|吗|呢|是否|能否|可以|能不能|应该?|需要?|请问|有|的|是|了|会|能"
+    r"|患者|病人|治疗|症状|原因|方法|引起|出现|注意|事项|表现|主要|常见|情况|怎么办|办法|下列|以下|属于|错误|正确|不"
+)
 
 
 def content_words(text: str) -> list[str]:

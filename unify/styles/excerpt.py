@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pipeline.sentences import Span, split_sentences
 from unify import checks
 from unify.checks import Finding, verdict
+from unify.checks.qualifiers import qualifiers_beside
 from unify.coverage import asked_before, pairs_until_covered, sentences_left, sentences_of
 from unify.pair import Pair, Passage
 from unify.request import Ask, RewriteConfig
@@ -248,8 +249,8 @@ def assemble(question: str, items: Sequence[int | str], passage: Passage, spans:
     """Put an answer together from sentence numbers (from 1) and connecting words.
 
     Sentences come in the passage's order, each once; one that points back comes behind those that it points at, without
-    which it would speak of nothing. Connecting words stand before the sentence that followed them in the reply, never
-    first and never before a sentence that begins with such words of its own.
+    which it would speak of nothing, and warnings beside what is recommended come with it. Connecting words stand before
+    the sentence that followed them in the reply, never first and never before a sentence that begins with such words.
     """
     words: dict[int, str] = {}
     for word, item in zip(["", *items], items, strict=False):
@@ -260,6 +261,9 @@ def assemble(question: str, items: Sequence[int | str], passage: Passage, spans:
         while index > 0 and checks.not_standalone(passage.text[slice(*spans[index])]):
             index -= 1
             chosen.add(index)
+    quoted = [spans[index] for index in sorted(chosen)]
+    beside = qualifiers_beside(quoted, passage.text, passage.title or "", passage.language)
+    chosen.update(index for index, span in enumerate(spans) if span in beside)
     answer, kept = "", []
     for index in sorted(chosen):
         start, end = spans[index]

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pipeline.records import uniform
 from pipeline.sentences import split_sentences
 from unify import checks
+from unify.checks import names
+from unify.checks.qualifiers import qualifiers_beside
 from unify.coverage import pairs_wanted, sentences_of
 from unify.pair import Pair, Passage
 from unify.request import Ask, RewriteConfig
@@ -100,6 +102,8 @@ def spans_of(passage: Passage, sentences_at_most: int) -> list[tuple[int, int]]:
             continue
         for _, end in sentences[first : first + sentences_at_most]:
             answer = text[start:end]
+            if qualifiers_beside([(start, end)], text, passage.title or "", language):
+                continue  # a longer one has the warning that stands beside it
             if MIN_ANSWER[language] <= len(answer) <= MAX_ANSWER[language] and "\n" not in answer:
                 spans.append((start, end))
     drawn = sorted(spans, key=lambda span: uniform(0, STYLE, passage.id, str(span[0]), str(span[1])))
@@ -177,6 +181,8 @@ def _broken(question: str, answer: str, passage: Passage, config: RewriteConfig)
             ("malformed", malformed(question)),
             ("not_standalone", checks.pointing(question)),
             ("not_standalone", checks.not_standalone(question)),
+            ("foreign_drug", names.foreign_drug(question, known)),
+            ("foreign_disease", names.foreign_disease(question, known)),
             ("foreign_name", checks.foreign_name(question, known)),
             ("copied_answer", checks.copied_answer(question, answer)),
             ("mismatched", checks.mismatched(question, answer, language)),

@@ -61,7 +61,7 @@ def test_the_best_question_that_passes_is_kept_with_its_verbatim_answer() -> Non
     ("text", "reason"),
     [
         ("Colchicine", "not_a_question"),
-        ("How does asthma treat gout?", "foreign_name"),
+        ("How does asthma treat gout?", "foreign_disease"),
         ("What does the passage say about gout?", "leak"),
         ("What are the symptoms of gout and what relieves them?", "malformed"),
         ("Gout?", "too_short"),
