@@ -16,7 +16,7 @@ from pipeline.recipe import Config
 from pipeline.records import uniform
 
 StyleName = Literal[
-    "huatuo2", "excerpt", "heading", "translation"
+    "huatuo2", "excerpt", "heading", "translation", "drug_label"
 ]  # a file each in unify/styles; new ones go to the end
 Weight = Annotated[float, Field(ge=0)]
 
@@ -45,7 +45,7 @@ class RewriteConfig(Config):
     candidates: int = Field(default=1, ge=1)  # answers sampled at a time, of which the first that passes is kept
     tries: int = Field(default=2, ge=1)  # rounds of sampling
     repairs: int = Field(default=1, ge=0)  # requests after those that tell the model what is wrong with its text
-    max_pairs_per_passage: int = Field(default=4, ge=1)
+    max_pairs_per_passage: int = Field(default=4, ge=1)  # of styles that ask a model
     sentences_per_pair: int = Field(default=4, ge=1)  # one pair for so many sentences that say something, rounded up
     min_coverage: float = Field(default=0.0, ge=0, le=1)  # share of a passage's sentences until which it is asked on
     excerpt_by: Literal["model", "program"] = "model"  # who chooses the sentences of `excerpt`; program: weak models
