@@ -27,7 +27,7 @@ from pipeline.records import PASSAGE, uniform
 from pipeline.shards import Shard, parts_of
 from unify.journal import open_journal
 from unify.rewrite import RewriteConfig, rewrite_stage
-from unify.serve import running_server
+from unify.serve import running_servers
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "data" / "bench_styles"
@@ -171,9 +171,9 @@ def serve_and_measure(variants: list[str]) -> None:
     serve = ServeConfig(environment=str(ROOT / ".venv-server"), port=8460)
     recipe = Recipe(path=FOLDER / "r.toml", name="styles", sources=("medquad",), output=str(FOLDER), serve=serve)
     with asyncio.Runner() as runner, ExitStack() as stack:
-        server = running_server(recipe, RewriteConfig().model)
+        server = running_servers(recipe, RewriteConfig().model)
         stack.callback(lambda: runner.run(server.__aexit__(None, None, None)))
-        url = runner.run(server.__aenter__())
+        (url,) = runner.run(server.__aenter__())
         for variant in variants:
             measure(variant, url)
 

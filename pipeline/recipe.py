@@ -104,7 +104,12 @@ class ServeConfig(Config):
     port: int = Field(default=8000, ge=1, le=65535)
     max_model_len: int = Field(default=2048, ge=128)
     max_num_seqs: int = Field(default=64, ge=1)
-    tensor_parallel: int = Field(default=1, ge=1)
+    replicas: PositiveInt | Literal["auto"] = Field(
+        default="auto", description="servers; auto: as many as there are GPUs for, one without a GPU"
+    )
+    tensor_parallel: PositiveInt | Literal["auto"] = Field(
+        default="auto", description="GPUs a server; auto: as few as the model fits"
+    )
     dtype: str = "bfloat16"
     kv_cache_gib: int = Field(default=2, ge=1, description="CPU only")
     startup_timeout: float = Field(default=600.0, gt=0, description="seconds until the server must answer")

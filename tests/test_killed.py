@@ -119,7 +119,7 @@ def test_ten_kills_lose_nothing_ask_nothing_twice_and_leave_no_server(recipe, tm
     with closing(sqlite3.connect(output / "journal.sqlite")) as journal, closing(copy):
         journal.backup(copy)
     run_line(line)
-    assert not (line.recipe.output_folder / "server.log").exists(), "a server was started though the journal had all"
+    assert not list(line.recipe.output_folder.glob("server*.log")), "a server was started though the journal had all"
     contract.equal_hashes(read_line(recipe, "rewrite"), line)
     pairs = contract.rows_of(line.step("rewrite"), ["made_by"])
     assert any(step["request"] for pair in pairs for step in pair["made_by"])

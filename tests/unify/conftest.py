@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.recipe import Recipe, ServeConfig
-from unify.serve import running_server
+from unify.serve import running_servers
 from unify.weights import SMOLLM2
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +36,7 @@ def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def vllm_url(server_folder: Path) -> Iterator[str]:
     """The base URL of a vLLM server with the small model, started the way a run starts it."""
     with asyncio.Runner() as runner, ExitStack() as stack:
-        server = running_server(serving_recipe(server_folder), SMOLLM2)
+        server = running_servers(serving_recipe(server_folder), SMOLLM2)
         stack.callback(lambda: runner.run(server.__aexit__(None, None, None)))
-        yield runner.run(server.__aenter__())
+        (url,) = runner.run(server.__aenter__())
+        yield url
