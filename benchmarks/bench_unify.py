@@ -1,8 +1,8 @@
 """What rewriting costs beside its model server.
 
     python -m benchmarks.bench_unify client          CPU a request at 512 in flight, beside a bare loop
-    python -m benchmarks.bench_unify memory [N]      peak memory over N and 10 N requests, 20,000 if no number is given
-    python -m benchmarks.bench_unify faults [N]      N passages, 6,000 by default, against a server that does all wrong
+    python -m benchmarks.bench_unify memory [N]      memory at each quarter of N requests, 200,000 by default
+    python -m benchmarks.bench_unify faults [N]      N passages, 6,500 by default, against a server that does all wrong
     python -m benchmarks.bench_unify server URL      output tokens/s of a real server, beside a bare saturating loop
 
 The first three run against tests/fakes_fast.py, in a process of its own. The bare loop is what a script of ten lines
@@ -10,9 +10,7 @@ would do: AsyncOpenAI over aiohttp, a semaphore, no retry, no journal.
 """
 
 import asyncio
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -126,21 +124,25 @@ def bench_client() -> None:
 
 
 def bench_memory(number: int) -> None:
-    """Print the peak memory of processes that send N and 10 N requests through client and journal."""
-    peaks = []
-    for count in (number, 10 * number):
-        command = [sys.executable, "-m", "benchmarks.bench_unify", "send", str(count)]
-        peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-        print(f"{count:,} requests: peak {peaks[-1]:.0f} MiB", flush=True)
-    print(f"ratio {peaks[1] / peaks[0]:.3f}")
+    """Send so many requests through client and journal, and print this process's memory at each quarter of them."""
+    started = time.monotonic()
 
+    def watched(requests: Iterator[Request]) -> Iterator[Request]:
+        for sent, request in enumerate(requests):
+            if sent and not sent % (number // 4):
+                _print_memory(sent, started)
+            yield request
 
-def send(number: int) -> None:
-    """Send so many requests through client and journal, and print this process's peak memory in MiB."""
     with tempfile.TemporaryDirectory() as name, fast_server(Path(name), "--forget") as url:
         requests = requests_of("fake-model", "memory", number, 64)
-        asyncio.run(our_loop(url, requests, IN_FLIGHT, Path(name)))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        asyncio.run(our_loop(url, watched(requests), IN_FLIGHT, Path(name)))
+        _print_memory(number, started)
+
+
+def _print_memory(sent: int, started: float) -> None:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    now, peak = (int(status[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+    print(f"{sent:,} requests, {time.monotonic() - started:.0f} s: {now:.0f} MiB, peak {peak:.0f}", flush=True)
 
 
 def bench_faults(number: int) -> None:
@@ -185,13 +187,11 @@ def main(arguments: Sequence[str]) -> None:
         case ["client"]:
             bench_client()
         case ["memory", *number]:
-            bench_memory(int(number[0]) if number else 20_000)
+            bench_memory(int(number[0]) if number else 200_000)
         case ["faults", *number]:
-            bench_faults(int(number[0]) if number else 6_000)
+            bench_faults(int(number[0]) if number else 6_500)
         case ["server", url]:
             bench_server(url)
-        case ["send", number]:
-            send(int(number))
         case _:
             print(__doc__)
 
