@@ -15,6 +15,7 @@ from pipeline.records import text_hash, uniform
 from pipeline.sentences import Span
 from unify import checks
 from unify.checks import verdict
+from unify.checks.names import names_in
 from unify.pair import Made, Pair, Passage
 from unify.request import Ask, RewriteConfig
 
@@ -352,8 +353,8 @@ async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]
 def drug_of(passage: Passage) -> str:
     """Return the drug's name, from its label's own line or from the title; empty if there is none.
 
-    A title or first line is a drug's if it ends with the form of a drug, but for words such as 说明书 behind it, or if
-    the passage has a field that only drugs have.
+    A title or first line is a drug's if it is the name of one, or ends with the form of one, but for words such as
+    说明书 behind it, or if the passage has a field that only drugs have.
     """
     text, language = passage.text, passage.language
     if found := _GENERIC.search(text):
@@ -363,7 +364,8 @@ def drug_of(passage: Passage) -> str:
         label = _LABEL.search(line.strip())
         name = _bare((label["zh"] or label["en"]) if label else re.sub(r"\[[^\]]*\]$", "", line.strip()), text)
         short = 2 <= len(name) <= LONGEST_NAME[language] and not re.search(r"[，。？?！!：:]", name)
-        if short and (_FORM.search(name) or (of_drug and (label or line == passage.title))):
+        listed = any(one.kind == "drug" and one.span == (0, len(name)) for one in names_in(name))
+        if short and (listed or _FORM.search(name) or (of_drug and (label or line == passage.title))):
             return name
     return ""
 

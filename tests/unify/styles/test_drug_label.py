@@ -78,6 +78,7 @@ def test_a_field_that_is_the_passages_heading_is_asked_for() -> None:
         ("zh-Hans", None, "【禁忌】孕妇禁用。", ""),
         ("en", "Somnol: Prescribing Information", "Overdosage\n\nDrowsiness.", "Somnol"),
         ("en", "SOMNOL tablet", "Contraindications: asthma.", "SOMNOL tablet"),
+        ("en", "Metformin", "Contraindications: acidosis.", "Metformin"),
         ("en", "Sleep", "Warnings: none.", ""),
     ],
 )
