@@ -1,6 +1,7 @@
 """What a text looks like: cut off, too short or long, in the wrong language, refused, thought aloud, repeated."""
 
 import re
+from collections import Counter
 
 from unify.checks.words import CJK
 
@@ -57,13 +58,13 @@ def wrong_language(text: str, language: str) -> str | None:
 
 def repetition(text: str) -> str | None:
     """Find a phrase said over and over: one n-gram (of 8 characters or 4 words) too often, or a word run."""
-    words = list(CJK.sub(lambda match: f" {match[0]} ", text.lower()).split())
+    words = CJK.sub(r" \g<0> ", text.lower()).split()
     if run := re.search(r"\b(\w+)( \1){2,}\b|([㐀-鿿]{2,8})\3{2,}", text.lower()):
         return run[0][:40]
     size = 8 if CJK.search(text) else 4
-    grams = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
-    worst = max(grams, key=grams.count, default=()) if len(grams) < 2000 else ()
-    return " ".join(worst) if worst and grams.count(worst) > 3 else None
+    grams = Counter(zip(*(words[i:] for i in range(size)), strict=False))
+    worst = max(grams, key=grams.__getitem__, default=())
+    return " ".join(worst) if grams[worst] > 3 else None
 
 
 def not_a_question(text: str) -> str | None:

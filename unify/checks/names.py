@@ -7,7 +7,7 @@ one with the ending of a class of diseases (-itis). It is known if any name of i
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from ahocorasick_rs import AhoCorasick, MatchKind
@@ -38,6 +38,7 @@ NO_PART_OF_NAME = re.compile(
 DISEASE_ENDING = re.compile(
     r"\b[a-z]{3,}(?:itis|carcinoma|sarcoma|blastoma|lymphoma|a?emia|penia|iasis|dystrophy|neuropathy|myopathy|plegia)\b"
 )
+_WORD = re.compile(r"(?<!\w)[a-z]{6,}(?!\w)")
 HAN = re.compile(r"[㐀-鿿]")
 
 
@@ -51,7 +52,8 @@ class Name:
     same: tuple[str, ...]
 
 
-def names_in(text: str) -> list[Name]:
+@lru_cache(maxsize=1024)
+def names_in(text: str) -> tuple[Name, ...]:
     """List the names of a text in order; of names that overlap the longest counts, and listed ones before stems."""
     low = lowered(text)
     search, listed = _listed()
@@ -61,14 +63,20 @@ def names_in(text: str) -> list[Name]:
         if _stands_alone(low, start, end, name):
             found.append(Name(kind, text[start:end], (start, end), same))
     taken = [name.span for name in found]
-    for kind, shape in (("drug", DRUG_STEM), ("drug", DRUG_STEM_ZH), ("disease", DISEASE_ENDING)):
-        for match in shape.finditer(low):
-            start, end = match.span()
-            if shape is DRUG_STEM_ZH and NO_PART_OF_NAME.search(low[start : start + 2]):
-                continue
-            if not any(start < there and here < end for here, there in taken):
-                found.append(Name(kind, text[start:end], (start, end), (match[0],)))
-    return sorted(found, key=lambda name: name.span)
+    shaped = [(kind, *one.span()) for one in _WORD.finditer(low) if (kind := _kind_by_shape(one[0]))]
+    if HAN.search(low):
+        stems = (one.span() for one in DRUG_STEM_ZH.finditer(low))
+        shaped += [("drug", *span) for span in stems if not NO_PART_OF_NAME.search(low[span[0] : span[0] + 2])]
+    for kind, start, end in shaped:
+        if not any(start < there and here < end for here, there in taken):
+            found.append(Name(kind, text[start:end], (start, end), (low[start:end],)))
+    return tuple(sorted(found, key=lambda name: name.span))
+
+
+@lru_cache(maxsize=1 << 16)
+def _kind_by_shape(word: str) -> str:
+    """Tell by its stem or ending whether a word in small letters is a drug or a disease, or "" if neither."""
+    return "drug" if DRUG_STEM.fullmatch(word) else "disease" if DISEASE_ENDING.fullmatch(word) else ""
 
 
 def drugs_in(text: str) -> tuple[tuple[int, int, str], ...]:
@@ -88,7 +96,10 @@ def foreign_disease(text: str, known: str, *, same_language: bool = True) -> str
 
 def lowered(text: str) -> str:
     """Lower the letters of a text, one for one, so that positions stay."""
-    return "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
+    low = text.lower()
+    if len(low) == len(text):
+        return low
+    return "".join(one if len(one := letter.lower()) == 1 else letter for letter in text)
 
 
 def _foreign(text: str, known: str, kind: str, same_language: bool) -> str | None:

@@ -6,12 +6,14 @@ surroundings, and its own nowhere in surroundings as alike.
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from pipeline.sentences import split_sentences
+from pipeline.sentences import Span, split_sentences
 from unify.checks.names import lowered
-from unify.checks.words import CJK, STOPWORDS, stem
+from unify.checks.words import HAN_RUN, STOPWORDS, stem
 
 # Each axis: pole -> words. Two poles of an axis exclude each other in the same surroundings.
 AXES = {
@@ -65,6 +67,22 @@ AXES = {
         {"effective": r"effective(?:ly)?|safe", "ineffective": r"ineffective(?:ly)?|unsafe"},
     ),
 }
+# One pattern an axis, its poles the groups; an English word stands alone.
+_BORDERS = {"zh": ("", ""), "en": ("(?<![a-z])", "(?![a-z])")}
+SHAPES = {
+    language: [
+        re.compile(
+            _BORDERS[language][0]
+            + "(?:"
+            + "|".join(f"(?P<{pole}>{words})" for pole, words in axis.items())
+            + ")"
+            + _BORDERS[language][1]
+        )
+        for axis in axes
+    ]
+    for language, axes in AXES.items()
+}
+_WORD = re.compile(r"[a-z][a-z'’-]*|\d+(?:\.\d+)?")
 # 不 and the like where they deny nothing: 不良反应, 无论, 非常.
 NEGATOR = {
     "zh": re.compile(
@@ -84,89 +102,105 @@ LIKENESS = 0.5  # of the surroundings, from which on two stances are about the s
 LEAD = 0.2  # by which the opposite stance must be more alike than one's own
 
 
+Piece = tuple[int, int, str]  # where it starts and ends, and what it is compared by
+
+
 @dataclass(frozen=True)
 class Stance:
     """A pole taken, as written, and the pieces of text that surround it."""
 
-    axis: str
     pole: str
     written: str
     around: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Statements:
+    """A text in small letters, its pieces, and the sentences of it that state something."""
+
+    low: str
+    pieces: tuple[Piece, ...]
+    sentences: tuple[Span, ...]
+    negations: tuple[tuple[Span, str], ...]  # where a negation stands, and the piece that it negates
+
+    def around(self, start: int, end: int) -> frozenset[str] | None:
+        """Return the pieces around a place in its sentence, or None outside of sentences that state something."""
+        here = bisect_right(self.sentences, (start, len(self.low))) - 1
+        if here < 0 or start >= self.sentences[here][1]:
+            return None
+        first, last = (bisect_left(self.pieces, (border,)) for border in self.sentences[here])
+        before, after = bisect_left(self.pieces, (start,)), bisect_left(self.pieces, (end,))
+        left = [piece for _, stop, piece in self.pieces[max(first, before - REACH - 1) : before] if stop <= start]
+        return frozenset([*left[-REACH:], *(piece for _, _, piece in self.pieces[after : min(last, after + REACH)])])
+
+
 def turned_round(answer: str, passage: str, language: str) -> str | None:
     """Find a stance of an answer whose opposite the passage takes about the same; both are in the language (zh, en)."""
-    denied = _denied(answer, language) | _denied(passage, language)
-    taken = list(_stances(passage, language, denied))
-    for stance in _stances(answer, language, denied):
-        if len(stance.around) < 3:
-            continue
+    said, known = _statements(answer, language), _statements(passage, language)
+    denied = {piece for text in (said, known) for _, piece in text.negations} & {piece for _, _, piece in said.pieces}
+    for axis in range(len(SHAPES[language])):
+        if (mine := _on_axis(answer, language, axis)) and (found := _opposed(mine, _on_axis(passage, language, axis))):
+            return found
+    for piece in sorted(denied):
+        if found := _opposed(_on_piece(said, piece, language), _on_piece(known, piece, language)):
+            return found
+    return None
+
+
+def _opposed(stances: Sequence[Stance], taken: Sequence[Stance]) -> str | None:
+    for stance in stances:
         best: dict[bool, tuple[float, str]] = {True: (0.0, ""), False: (0.0, "")}
-        for other in taken:
-            if other.axis == stance.axis:
-                likeness = len(stance.around & other.around) / len(stance.around)
-                same = other.pole == stance.pole
-                best[same] = max(best[same], (likeness, other.written))
+        for other in taken if len(stance.around) > 2 else ():
+            likeness = len(stance.around & other.around) / len(stance.around)
+            same = other.pole == stance.pole
+            best[same] = max(best[same], (likeness, other.written))
         if best[False][0] >= LIKENESS and best[False][0] >= best[True][0] + LEAD:
             return f"{stance.written!r} where the passage has {best[False][1]!r}"
     return None
 
 
-def _stances(text: str, language: str, denied: frozenset[str]) -> Iterator[Stance]:
-    for start, end in split_sentences(text, language):
-        sentence = lowered(text[start:end])
-        if AIMS.search(sentence):
-            continue
-        pieces = _pieces(sentence, language)
-        negators = list(NEGATOR[language].finditer(sentence))
-        for number, axis in enumerate(AXES[language]):
-            for pole, words in axis.items():
-                border = r"\b" if language == "en" else ""
-                shape = re.compile(f"{border}(?:{words}){border}" if words[0].isalpha() else f"(?:{words})")
-                for found in shape.finditer(sentence):
-                    if any(0 <= found.start() - one.end() <= 2 for one in negators):
-                        continue  # the negation is a stance itself
-                    yield Stance(str(number), pole, found[0], _around(pieces, found.span()))
-        for start_, end_, piece in pieces:
-            if piece in denied:
-                reach = 2 if language == "zh" else 24
-                before = [one for one in negators if 0 <= start_ - one.end() <= reach]
-                before = [one for one in before if _next_piece(pieces, one.end()) == piece]
-                pole = "denied" if before else "said"
-                written = f"{before[-1][0]} {piece}" if before else piece
-                yield Stance(f"not {piece}", pole, written, _around(pieces, (start_, end_)))
+@lru_cache(maxsize=4096)  # of the passages under way, each of which is held against a few answers
+def _on_axis(text: str, language: str, axis: int) -> tuple[Stance, ...]:
+    """List the stances of a text on an axis; what is negated is a stance on whether it is so."""
+    statements = _statements(text, language)
+    negated = {at for (_, end), _ in statements.negations for at in range(end, end + 3)}
+    return tuple(
+        Stance(found.lastgroup or "", found[0], around)
+        for found in SHAPES[language][axis].finditer(statements.low)
+        if found.start() not in negated and (around := statements.around(*found.span())) is not None
+    )
 
 
-def _denied(text: str, language: str) -> frozenset[str]:
-    """Return the pieces that follow a negation somewhere in a text."""
+def _on_piece(statements: Statements, piece: str, language: str) -> list[Stance]:
+    """List the stances of a text on whether a piece is so: said, or denied by a negation right before it."""
+    reach, stances = 2 if language == "zh" else 24, []
+    negations = [span for span, negated in statements.negations if negated == piece]
+    for start, end, one in statements.pieces:
+        if one == piece and (around := statements.around(start, end)) is not None:
+            by = next((statements.low[at:stop] for at, stop in negations if 0 <= start - stop <= reach), "")
+            stances.append(Stance("denied" if by else "said", f"{by} {piece}".strip(), around))
+    return stances
+
+
+@lru_cache(maxsize=512)
+def _statements(text: str, language: str) -> Statements:
     low = lowered(text)
     pieces = _pieces(low, language)
-    found = (_next_piece(pieces, negator.end()) for negator in NEGATOR[language].finditer(low))
-    return frozenset(piece for piece in found if piece)
+    sentences = tuple(span for span in split_sentences(text, language) if not AIMS.search(low, *span))
+    negators = (found.span() for found in NEGATOR[language].finditer(low))
+    return Statements(low, pieces, sentences, tuple((span, _next_piece(pieces, span[1])) for span in negators))
 
 
-def _pieces(text: str, language: str) -> list[tuple[int, int, str]]:
+def _pieces(text: str, language: str) -> tuple[Piece, ...]:
     """Cut a text into what surroundings are made of: pairs of Han characters in zh, stems of content words in both."""
-    words = [
-        (one.start(), one.end(), stem(one[0]))
-        for one in re.finditer(r"[a-z][a-z'’-]*|\d+(?:\.\d+)?", text)
-        if one[0] not in STOPWORDS
-    ]
+    words = [(*one.span(), stem(one[0])) for one in _WORD.finditer(text) if one[0] not in STOPWORDS]
     if language == "en":
-        return words
-    pairs = [
-        (here, here + 2, text[here : here + 2])
-        for here in range(len(text) - 1)
-        if CJK.match(text[here]) and CJK.match(text[here + 1])
-    ]
-    return sorted(words + pairs)
+        return tuple(words)
+    runs = [(one.start(), one[0]) for one in HAN_RUN.finditer(text)]
+    pairs = [(at + i, at + i + 2, run[i : i + 2]) for at, run in runs for i in range(len(run) - 1)]
+    return tuple(sorted(words + pairs))
 
 
-def _next_piece(pieces: list[tuple[int, int, str]], position: int) -> str:
-    return next((piece for start, _, piece in pieces if start >= position), "")
-
-
-def _around(pieces: list[tuple[int, int, str]], span: tuple[int, int]) -> frozenset[str]:
-    before = [piece for _, end, piece in pieces if end <= span[0]][-REACH:]
-    after = [piece for start, _, piece in pieces if start >= span[1]][:REACH]
-    return frozenset(before + after)
+def _next_piece(pieces: Sequence[Piece], position: int) -> str:
+    here = bisect_left(pieces, (position,))
+    return pieces[here][2] if here < len(pieces) else ""

@@ -8,11 +8,10 @@ about those of the sentence before it, and the first about those of the title.
 import re
 from collections.abc import Collection, Sequence
 
-from pipeline.sentences import split_sentences
-from unify.checks.names import names_in
+from pipeline.sentences import Span
+from unify.checks.names import Name, names_in
+from unify.checks.reading import Sentence, read_sentences
 from unify.checks.words import terms
-
-Span = tuple[int, int]
 
 NEAR = 2  # sentences
 CARRIED = 0.6  # share of a sentence's terms from which on an answer carries it
@@ -52,13 +51,13 @@ WARNS = {
 
 def qualifiers_beside(spans: Sequence[Span], text: str, title: str, language: str) -> list[Span]:
     """List the spans of sentences that quoted spans should be extended by: those of qualifiers of theirs."""
-    sentences = split_sentences(text, language)
+    sentences = read_sentences(text, language)
     carried = {
         number
-        for number, (start, end) in enumerate(sentences)
-        if any(first < end and start < last for first, last in spans)
+        for number, sentence in enumerate(sentences)
+        if any(first < sentence.span[1] and sentence.span[0] < last for first, last in spans)
     }
-    return [sentences[number] for number in _uncarried(carried, sentences, text, title, language)]
+    return [sentences[number].span for number in _uncarried(carried, sentences, title, language)]
 
 
 def dropped_qualifier(answer: str, text: str, title: str, language: str) -> str | None:
@@ -67,38 +66,40 @@ def dropped_qualifier(answer: str, text: str, title: str, language: str) -> str 
     A warning of the answer's own that has a quarter of the qualifier's terms stands for it.
     """
     said = terms(answer)
-    warned: set[str] = set().union(
-        *(
-            terms(answer[start:end])
-            for start, end in split_sentences(answer, language)
-            if _warns(answer[start:end], language)
-        )
-    )
-    sentences = split_sentences(text, language)
-    wanted = [terms(text[start:end]) for start, end in sentences]
-    carried = {number for number, one in enumerate(wanted) if one and len(one & said) / len(one) >= CARRIED}
-    for number in _uncarried(carried, sentences, text, title, language):
-        if len(wanted[number] & warned) < len(wanted[number]) / 4:
-            return text[slice(*sentences[number])]
+    sentences = read_sentences(text, language)
+    carried = {
+        number
+        for number, one in enumerate(sentences)
+        if one.terms and len(one.terms & said) / len(one.terms) >= CARRIED
+    }
+    if missing := _uncarried(carried, sentences, title, language):
+        warnings = [one.terms for one in read_sentences(answer, language) if WARNS[language].search(one.text)]
+        warned = frozenset().union(*warnings)
+        for number in missing:
+            wanted = sentences[number]
+            if len(wanted.terms & warned) < len(wanted.terms) / 4:
+                return wanted.text
     return None
 
 
-def _warns(sentence: str, language: str) -> bool:
-    return bool(WARNS[language].search(sentence))
-
-
-def _uncarried(carried: Collection[int], sentences: Sequence[Span], text: str, title: str, language: str) -> list[int]:
+def _uncarried(carried: Collection[int], sentences: Sequence[Sentence], title: str, language: str) -> list[int]:
     """Number the sentences that qualify a carried one and are not carried themselves."""
-    about = [frozenset(name.same for name in names_in(title) if name.kind == "drug")]
-    for start, end in sentences:
-        about.append(frozenset(name.same for name in names_in(text[start:end]) if name.kind == "drug") or about[-1])
+    about = [_drugs(names_in(title))]
+    for sentence in sentences:
+        about.append(_drugs(sentence.names) or about[-1])
     del about[0]
+    recommended = [
+        number for number in carried if about[number] and RECOMMENDS[language].search(sentences[number].text)
+    ]
     return sorted(
         {
             near
-            for number in carried
-            if about[number] and RECOMMENDS[language].search(text, *sentences[number])
+            for number in recommended
             for near in range(max(0, number - NEAR), min(len(sentences), number + NEAR + 1))
-            if near not in carried and about[near] & about[number] and _warns(text[slice(*sentences[near])], language)
+            if near not in carried and about[near] & about[number] and WARNS[language].search(sentences[near].text)
         }
     )
+
+
+def _drugs(names: Sequence[Name]) -> frozenset[tuple[str, ...]]:
+    return frozenset(name.same for name in names if name.kind == "drug")

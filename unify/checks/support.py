@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
-from pipeline.sentences import split_sentences
+from unify.checks.reading import read_sentences
 from unify.checks.words import ASKING, ASKING_ZH, CJK, content_words, stem, terms
 
 MIN_TERMS = 6
@@ -31,10 +31,9 @@ def unsupported_sentence(answer: str, known: str, language: str, min_share: floa
     """
     there = terms(known)
     worst = (min_share, "")
-    for start, end in split_sentences(answer, language):
-        said = terms(answer[start:end])
-        if len(said) >= MIN_TERMS:
-            worst = min(worst, (len(said & there) / len(said), answer[start:end]))
+    for sentence in read_sentences(answer, language):
+        if len(sentence.terms) >= MIN_TERMS:
+            worst = min(worst, (len(sentence.terms & there) / len(sentence.terms), sentence.text))
     return f"{worst[0]:.2f} of {worst[1][:60]!r}" if worst[1] else None
 
 

@@ -6,12 +6,13 @@ the name was swapped, be the other one known to names.py or not, or named elsewh
 """
 
 import re
+from collections.abc import Sequence
 from difflib import Match, SequenceMatcher
 from itertools import pairwise
 
-from pipeline.sentences import split_sentences
-from unify.checks.names import Name, lowered, names_in
-from unify.checks.words import ASKING, STOPWORDS, terms
+from unify.checks.names import Name, lowered
+from unify.checks.reading import read_sentences
+from unify.checks.words import ASKING, STOPWORDS
 
 NEAREST = 3  # sentences of the passage that a sentence of the answer is aligned to
 ALIKE = 0.5  # share of its terms that such a sentence has at least
@@ -22,23 +23,19 @@ EXTRA = {"zh": 5, "en": 2}  # characters or words that a name may be longer than
 
 def swapped_name(answer: str, passage: str, language: str) -> str | None:
     """Find what an answer has in the place of a drug or disease of the passage; both are in the language (zh, en)."""
-    theirs = [passage[start:end] for start, end in split_sentences(passage, language)]
-    names = [names_in(sentence) for sentence in theirs]
-    theirs_terms = [terms(sentence) for sentence in theirs]
-    for start, end in split_sentences(answer, language):
-        said = answer[start:end]
-        wanted = terms(said)
-        shares = [(len(wanted & there) / max(1, len(wanted)), number) for number, there in enumerate(theirs_terms)]
-        nearest = sorted(shares, reverse=True)[:NEAREST]
-        if nearest and nearest[0][0] == 1.0 and said in passage:
-            continue
-        for share, number in nearest:
-            if share >= ALIKE and names[number] and (found := _swapped(said, theirs[number], names[number], language)):
+    theirs = [sentence for sentence in read_sentences(passage, language) if sentence.names]
+    for said in read_sentences(answer, language):
+        shares = [(len(said.terms & there.terms) / max(1, len(said.terms)), -n) for n, there in enumerate(theirs)]
+        for share, number in sorted(shares, reverse=True)[:NEAREST]:
+            there = theirs[-number]
+            if share < ALIKE or said.text in there.text:
+                break
+            if found := _swapped(said.text, there.text, there.names, language):
                 return found
     return None
 
 
-def _swapped(said: str, there: str, names: list[Name], language: str) -> str | None:
+def _swapped(said: str, there: str, names: Sequence[Name], language: str) -> str | None:
     """Find the first piece of `said` that stands where `there` has one of its names, between the same words.
 
     What agrees by less than `BORDER` belongs to the place: 硝苯地平 and 熟地黄 share a character by chance.

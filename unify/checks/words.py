@@ -4,9 +4,11 @@ Chinese is compared by character bigrams and English by word stems, because Chin
 """
 
 import re
+from functools import lru_cache
 
 WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*|\d+(?:[.,]\d+)*")
 CJK = re.compile(r"[㐀-䶿一-鿿豈-﫿]")
+HAN_RUN = re.compile(r"[㐀-䶿一-鿿豈-﫿]+")
 _STOPWORDS = """
     a an the of in on at to for from by with without and or nor but not no if then than as is are was were be
     been being am do does did done has have had having can could may might must shall should will would what
@@ -42,7 +44,7 @@ ASKING_ZH = re.compile(
 
 def content_words(text: str) -> list[str]:
     """List the words of an English text that carry content."""
-    words = (re.sub(r"['’]s$", "", word) for word in WORD.findall(text))
+    words = (word[:-2] if word.endswith(("'s", "’s")) else word for word in WORD.findall(text))
     return [
         word
         for word in words
@@ -56,7 +58,9 @@ def stem(word: str) -> str:
     return low.rstrip("s")[:6] if len(low) > 3 else low
 
 
-def terms(text: str) -> set[str]:
+@lru_cache(maxsize=1024)
+def terms(text: str) -> frozenset[str]:
     """Return what texts are compared by: stems of English words of content, bigrams of Chinese characters."""
-    runs = re.findall(r"[㐀-䶿一-鿿豈-﫿]+", text)
-    return {stem(word) for word in content_words(text)} | {run[i : i + 2] for run in runs for i in range(len(run) - 1)}
+    runs = HAN_RUN.findall(text)
+    pairs = {run[i : i + 2] for run in runs for i in range(len(run) - 1)}
+    return frozenset(pairs.union(map(stem, content_words(text))))

@@ -5,6 +5,7 @@ that says most of what the answer is about is kept, if it passes the checks; if 
 """
 
 import re
+from collections.abc import Set
 from dataclasses import replace
 
 from pipeline.records import uniform
@@ -221,7 +222,7 @@ def malformed(question: str) -> str | None:
     return found[0] if found else None
 
 
-def defines(answer: str, names: set[str]) -> bool:
+def defines(answer: str, names: Set[str]) -> bool:
     """Tell whether an answer begins by saying what something of those terms is."""
     found = DEFINITION.match(answer)
     return bool(found and names and names <= checks.terms(found["thing"] or found["zh"]))
