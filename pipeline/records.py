@@ -106,6 +106,7 @@ ENCODED = pa.schema(
         ("example_id", pa.string()),
         ("source", pa.string()),
         ("kind", pa.string()),
+        ("style", pa.string()),
         ("split", pa.string()),
         ("input_ids", pa.list_(pa.int32())),
         ("labels", pa.list_(pa.int32())),
@@ -121,6 +122,7 @@ ORDER = pa.schema(
         ("row", pa.int32()),
         ("kind", pa.string()),
         ("source", pa.string()),
+        ("style", pa.string()),
         ("epoch", pa.int32()),
     )
 )

@@ -67,6 +67,7 @@ class Stage:
     parent: str | None = None  # where one row becomes many: the column that names the row it came from
     conserves: tuple[str, ...] = ()  # corpus stages: the inputs whose rows must all come out, kept or dropped
     spreads: bool = False  # corpus stages: takes `run`, which calls a function for each of many tasks (engine.py)
+    resumes: bool = False  # corpus stages: takes `first_part`, the first table that is still to be made
     version: int = 1
 
 
@@ -131,8 +132,25 @@ STAGES = (
         files=("verdicts",),
         conserves=("rewrite", "pairs"),
     ),
-    Stage("encode", encode_examples, EncodeConfig, EXAMPLE, {"": ENCODED}, files=("tokenizer", "chat_template")),
-    Stage("prioritize", prioritize_examples, PrioritizeConfig, ENCODED, {"": ORDER}, over="corpus"),
+    Stage(
+        "encode",
+        encode_examples,
+        EncodeConfig,
+        EXAMPLE,
+        {"": ENCODED},
+        files=("tokenizer", "chat_template"),
+        version=2,
+    ),
+    Stage(
+        "prioritize",
+        prioritize_examples,
+        PrioritizeConfig,
+        ENCODED,
+        {"": ORDER},
+        over="corpus",
+        resumes=True,
+        version=2,
+    ),
     Stage("pack", pack_sequences, PackConfig, ORDER, {"": PACKED_SEQUENCE}, over="corpus"),
 )
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
@@ -285,9 +303,14 @@ def _run_corpus(step: Step, line: Line, working: Path) -> None:
     if step.stage.spreads:
         arguments.append(partial(run_tasks, run=line.recipe.run))
     total = sum(shard.num_rows for name in step.stage.conserves or inputs for shard in inputs[name])
-    rows = 0
+    rows, first = 0, 0
+    if step.stage.resumes:
+        while (working / part_name(first)).exists():
+            rows, first = rows + written_of(working / part_name(first)).rows_out, first + 1
+        arguments.append(first)
     with meter(step.label, total, "rows") as progress:
-        for index, marked in enumerate(step.stage.function(*arguments)):
+        progress.advance(rows)
+        for index, marked in enumerate(step.stage.function(*arguments), start=first):
             rows += marked.num_rows
             if not (working / part_name(index)).exists():
                 write_part(working, index, marked, step.record, rows_in=marked.num_rows)

@@ -76,7 +76,7 @@ def encode_examples(examples: pa.Table, config: EncodeConfig, files: Mapping[str
         labels.append(targets)
         reasons.append(reason)
         details.append(detail)
-    columns = [examples[name] for name in ("id", "source", "kind", "split")]
+    columns = [examples[name] for name in ("id", "source", "kind", "style", "split")]
     tokens = pa.list_(pa.int32())
     encoded = pa.table([*columns, pa.array(input_ids, tokens), pa.array(labels, tokens)], schema=ENCODED)
     names = ("no_target", "special_token", "template_mismatch", "too_long")

@@ -253,7 +253,7 @@ def encoded(row: Row) -> Row:
     labels = [IGNORE_INDEX, IGNORE_INDEX, 3, 4]
     return {
         "example_id": row["id"],
-        **{name: row[name] for name in ("source", "kind", "split")},
+        **{name: row[name] for name in ("source", "kind", "style", "split")},
         "input_ids": ids,
         "labels": labels,
     }
@@ -261,7 +261,7 @@ def encoded(row: Row) -> Row:
 
 def order(position: int, row: Row, epoch: int) -> Row:
     return {
-        **{name: row[name] for name in ("example_id", "kind", "source")},
+        **{name: row[name] for name in ("example_id", "kind", "source", "style")},
         "position": position,
         "shard": 0,
         "row": position,

@@ -68,7 +68,12 @@ def world(
     for number in range(70):
         ids = [draw.randrange(5, 1000) for _ in range(draw.randrange(2, 25))]
         labels = [IGNORE_INDEX, *(id if draw.random() < 0.5 else IGNORE_INDEX for id in ids[1:])]
-        texts = {"example_id": f"例/{number}", "source": f"s{number % 2}", "kind": "web" if number % 3 else "sft"}
+        texts = {
+            "example_id": f"例/{number}",
+            "source": f"s{number % 2}",
+            "kind": "web" if number % 3 else "sft",
+            "style": "x",
+        }
         encoded.append(
             {**texts, "split": "heldout" if number % 7 == 0 else "train", "input_ids": ids, "labels": labels}
         )
@@ -78,7 +83,7 @@ def world(
     draw.shuffle(numbers)
     order = [
         {"position": place, "shard": number // size, "row": number % size, "epoch": epoch}
-        | {name: encoded[number][name] for name in ("example_id", "kind", "source")}
+        | {name: encoded[number][name] for name in ("example_id", "kind", "source", "style")}
         for place, (number, epoch) in enumerate(numbers)
     ]
     inputs = {
@@ -154,7 +159,15 @@ def test_an_example_longer_than_a_row_is_refused(tmp_path):
 
 
 def test_a_label_on_an_examples_first_token_is_refused(tmp_path):
-    row = {"example_id": "a", "source": "s", "kind": "web", "split": "heldout", "input_ids": [1, 2], "labels": [1, 2]}
+    row = {
+        "example_id": "a",
+        "source": "s",
+        "kind": "web",
+        "style": "x",
+        "split": "heldout",
+        "input_ids": [1, 2],
+        "labels": [1, 2],
+    }
     inputs = {"encode": parts(tmp_path, "bad", [row], ENCODED, 1), "prioritize": []}
     with pytest.raises(ContractError, match="first token has a label"):
         packed(tmp_path, inputs, CONFIG)

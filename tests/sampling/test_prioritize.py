@@ -1,5 +1,6 @@
-import math
 import random
+import shutil
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -7,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pydantic import ValidationError
 
 from pipeline.recipe import RecipeError
 from pipeline.records import ENCODED, ORDER, marked_schema
 from pipeline.shards import Shard
 from sampling import prioritize
-from sampling.prioritize import PrioritizeConfig, kind_sequence, prioritize_examples
+from sampling.order import plan_order
+from sampling.prioritize import PrioritizeConfig, count_origins, prioritize_examples
+from tests.sampling.chance import is_drawn_from, sequences
 
 ROWS = (
     [(f"site/{number}", "site", "web", "train") for number in range(60)]
@@ -32,7 +34,15 @@ def shards(folder: Path, rows=ROWS, size: int = 64) -> list[Shard]:
             zip(("example_id", "source", "kind", "split"), zip(*rows[start : start + size], strict=True), strict=True)
         )
         count = len(columns["split"])
-        table = pa.table({**columns, "input_ids": [[1, 2]] * count, "labels": [[-100, 2]] * count}, schema=ENCODED)
+        table = pa.table(
+            {
+                **columns,
+                "input_ids": [[1, 2]] * count,
+                "labels": [[-100, 2]] * count,
+                "style": ["pairs" if kind == "sft" else "excerpt" for kind in columns["kind"]],
+            },
+            schema=ENCODED,
+        )
         path = folder / f"part-{size}-{start}.parquet"
         pq.write_table(table, path)
         found.append(Shard(path, count))
@@ -40,60 +50,11 @@ def shards(folder: Path, rows=ROWS, size: int = 64) -> list[Shard]:
 
 
 def order(folder: Path, config: PrioritizeConfig, **how) -> list[dict[str, object]]:
+    folder = Path(tempfile.mkdtemp(dir=folder)) if folder.exists() else folder
+    folder.mkdir(exist_ok=True)
     tables = list(prioritize_examples({"encode": shards(folder, **how)}, config, folder))
     assert all(table.schema.equals(marked_schema(ORDER)) for table in tables)
     return [row for table in tables for row in table.to_pylist()]
-
-
-def chi_square(observed: Counter, expected: dict[tuple[int, ...], float], draws: int) -> float:
-    return sum((observed[case] - draws * p) ** 2 / (draws * p) for case, p in expected.items())
-
-
-def law(slots: tuple[int, ...], priority: tuple[float, ...], sequence: tuple[int, ...]) -> float:
-    """The product of the conditional probabilities of a sequence of kinds."""
-    left, probability = list(slots), 1.0
-    for kind in sequence:
-        weights = [n * w for n, w in zip(left, priority, strict=True)]
-        probability *= weights[kind] / sum(weights)
-        left[kind] -= 1
-    return probability
-
-
-def sequences(slots: tuple[int, ...]) -> list[tuple[int, ...]]:
-    if not any(slots):
-        return [()]
-    return [
-        (kind, *rest)
-        for kind, left in enumerate(slots)
-        if left
-        for rest in sequences(tuple(n - (place == kind) for place, n in enumerate(slots)))
-    ]
-
-
-@pytest.mark.parametrize(
-    ("slots", "priority"), [((2, 2), (4.0, 1.0)), ((1, 2, 1), (8.0, 2.0, 1.0)), ((3, 1, 0), (1.0, 1.0, 5.0))]
-)
-def test_every_sequence_of_kinds_has_the_probability_of_the_law(slots, priority):
-    draws = 6000
-    seen = Counter(tuple(kind_sequence(np.array(slots), np.array(priority), seed).tolist()) for seed in range(draws))
-    expected = {sequence: law(slots, priority, sequence) for sequence in sequences(slots)}
-    assert math.isclose(sum(expected.values()), 1)
-    assert seen.keys() <= expected.keys()
-    freedom = len(expected) - 1
-    # Wilson and Hilferty's bound of the chi-square distribution, one in 10,000
-    bound = freedom * (1 - 2 / (9 * freedom) + 3.72 * math.sqrt(2 / (9 * freedom))) ** 3
-    assert chi_square(seen, expected, draws) < bound
-    flat = {sequence: 1 / len(expected) for sequence in expected}
-    if len(set(priority)) > 1 and slots != (3, 1, 0):
-        assert chi_square(seen, flat, draws) > bound  # the test could tell another law
-
-
-@pytest.mark.parametrize("priority", [0.0, -1.0, math.nan, math.inf])
-def test_a_priority_that_is_no_weight_is_refused(priority):
-    with pytest.raises(ValueError, match="finite and above 0"):
-        kind_sequence(np.array([1]), np.array([priority]), 0)
-    with pytest.raises(ValidationError):
-        PrioritizeConfig(priority={"web": priority})
 
 
 def test_every_row_for_training_occurs_once_and_no_other(tmp_path):
@@ -130,11 +91,19 @@ def test_neither_shards_nor_the_order_of_rows_change_the_order(tmp_path):
     assert [[row[name] for name in told] for row in orders[0]] == [[row[name] for name in told] for row in orders[2]]
 
 
-def test_parts_change_nothing(tmp_path, monkeypatch):
-    whole = order(tmp_path, PrioritizeConfig())
-    monkeypatch.setattr(prioritize, "PART_POSITIONS", 13)
-    assert len(list(prioritize_examples({"encode": shards(tmp_path)}, PrioritizeConfig(), tmp_path))) > 10
-    assert order(tmp_path, PrioritizeConfig()) == whole
+def test_parts_buckets_and_states_change_nothing(tmp_path, monkeypatch):
+    config = PrioritizeConfig(epochs={"sft": 3})
+    whole = order(tmp_path / "whole", config)
+    for name, value in (("PART_POSITIONS", 13), ("STATE_POSITIONS", 26), ("BUCKET_ROWS", 7)):
+        monkeypatch.setattr(prioritize, name, value)
+    folder = tmp_path / "parts"
+    assert order(folder, config) == whole
+    assert len(list((folder / "slots").iterdir())) > 20
+    for first in (1, 2, 5, 16):  # a run that was killed goes on at a part
+        later = prioritize_examples({"encode": shards(folder)}, config, folder, first)
+        assert [row for table in later for row in table.drop_columns(["drop_reason", "drop_detail"]).to_pylist()] == [
+            {name: value for name, value in row.items() if not name.startswith("drop")} for row in whole[13 * first :]
+        ]
 
 
 def test_a_higher_priority_comes_earlier(tmp_path):
@@ -166,10 +135,47 @@ def test_a_name_that_is_neither_kind_nor_source_is_refused(tmp_path, table):
 
 
 def test_a_kind_without_a_priority_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match="got nothing for sft, the kind of talks"):
+    with pytest.raises(RecipeError, match="got nothing for sft, expected a number"):
         order(tmp_path, PrioritizeConfig(priority={"web": 2, "books": 1}))
 
 
 def test_nothing_to_train_on_gives_no_order(tmp_path):
     assert order(tmp_path, PrioritizeConfig(), rows=[(*row[:3], "heldout") for row in ROWS]) == []
     assert list(prioritize_examples({"encode": []}, PrioritizeConfig(), tmp_path)) == []
+
+
+def test_stages_come_one_after_another(tmp_path):
+    rows = order(tmp_path, PrioritizeConfig(order="stages", stages=(("books",), ("sft", "site"))))
+    books = sum(KIND_OF[id] == "books" for id in TRAIN)
+    assert {row["kind"] for row in rows[:books]} == {"books"}
+    assert {row["kind"] for row in rows[books:][:20]} == {"web", "sft"}
+
+
+def test_a_budget_of_tokens_takes_a_part_of_the_last_permutation(tmp_path):
+    rows = order(tmp_path, PrioritizeConfig(tokens=2 * 268))  # of two tokens each; 172 rows in all
+    times = Counter(row["example_id"] for row in rows)
+    assert abs(len(rows) - 268) <= 2
+    assert times.keys() == TRAIN
+    assert set(times.values()) == {1, 2}
+    assert {row["epoch"] for row in rows} == {0, 1}
+
+
+def test_every_order_of_a_few_rows_has_the_probability_of_the_law(tmp_path):
+    few = [("a/1", "a", "web", "train"), ("a/2", "a", "web", "train"), ("b/1", "b", "sft", "train")]
+    inputs = {"encode": shards(tmp_path, few, size=2)}
+    seen = Counter()
+    for seed in range(300):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        config = PrioritizeConfig(priority={"web": 3, "sft": 1}, seed=seed)
+        (table,) = prioritize_examples(inputs, config, folder)
+        seen[tuple(table["example_id"].to_pylist())] += 1
+        shutil.rmtree(folder)
+    law = plan_order(*count_origins(inputs["encode"], with_tokens=False)[:1], config).law
+    expected = {}
+    for groups, p in sequences(law).items():
+        for one, other in (("a/1", "a/2"), ("a/2", "a/1")):
+            web = iter((one, other))
+            expected[tuple("b/1" if group == 0 else next(web) for group in groups)] = p / 2
+    assert len(expected) == 6
+    assert is_drawn_from(seen, expected)
