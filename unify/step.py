@@ -42,6 +42,12 @@ FAULTS = {
         "unreadable": "it is not the JSON that was asked for",
         "wrong_length": "it says more or less than the original",
         "wrong_language": "it has to be in English",
+        "key_stands_out": "the correct answer is much longer than the others",
+        "negative_question": "ask for what is so, not for what is not",
+        "same_options": "two of the answers are the same",
+        "supported_option": "the text says this answer, too, so that it is not wrong",
+        "unsupported_key": "the chosen sentences do not say the correct answer",
+        "wrong_dose": "the text does not give this dose in this way",
     },
     "zh": {
         "copied_answer": "问题里已经说出了答案",
@@ -62,6 +68,12 @@ FAULTS = {
         "unreadable": "不是所要求的 JSON",
         "wrong_length": "与原文相比有增删",
         "wrong_language": "应当使用中文",
+        "key_stands_out": "正确答案比其他答案长得多",
+        "negative_question": "请问什么是对的，不问什么是错的",
+        "same_options": "有两个答案是一样的",
+        "supported_option": "这个答案原文也说到了，不能算错",
+        "unsupported_key": "所选句子没有说出正确答案",
+        "wrong_dose": "原文没有这样的用法用量",
     },
 }  # what a reason says to a model; of the others the name alone
 PROMPTS = {language: "\n".join([REPAIR[language], *FAULTS[language].values()]) for language in REPAIR}

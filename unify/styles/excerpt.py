@@ -107,7 +107,8 @@ EXAMPLES = {
 }
 
 
-def _numbered(sentences: Sequence[str]) -> str:
+def numbered(sentences: Sequence[str]) -> str:
+    """Write sentences a line each, as a model can point at them: from [1]."""
     return "\n".join(f"[{number}] {' '.join(sentence.split())}" for number, sentence in enumerate(sentences, start=1))
 
 
@@ -119,7 +120,7 @@ def _prefix(language: str) -> list[tuple[str, str]]:
     """Build the messages that all passages of a language share."""
     messages = [("system", SYSTEM[language])]
     for subject, sentences, question, answer in EXAMPLES[language]:
-        form = FORM[language].format(subject=subject, sentences=_numbered(sentences), task=TASK[language])
+        form = FORM[language].format(subject=subject, sentences=numbered(sentences), task=TASK[language])
         messages += [("user", form), ("assistant", _reply(question, answer))]
     return messages
 
@@ -186,7 +187,7 @@ async def _pair_of(passage: Passage, pairs: Sequence[Pair], config: RewriteConfi
         numbers = [str(number) for number, span in enumerate(spans, start=1) if span in left]
         task = NEXT[language].format(asked=asked, left=", ".join(numbers))
     subject = passage.subject or sentences[0][:20]
-    form = FORM[language].format(subject=subject, sentences=_numbered(sentences), task=task)
+    form = FORM[language].format(subject=subject, sentences=numbered(sentences), task=task)
 
     def read(text: str, finish_reason: str) -> tuple[Quoted, Finding | None]:
         return read_quoted(text, finish_reason, passage, spans, pairs, config)
