@@ -28,7 +28,7 @@ INVISIBLE_SINGLE = (0xAD, 0x61C, 0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB)
 LINE_ENDS = (0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029)
 SPACES = (0x09, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)
 ASSIGNED = (range(0x40000), range(0xE0000, 0xE1000))  # planes with characters; between and behind, none or private ones
-SIGNS = "锛銆鐨ÃÂâ"  # what UTF-8 looks like that was read as GBK or as Latin-1 (readers/mojibake.py)
+SIGNS = "锛銆鐨ÃÂâïã"  # what UTF-8 looks like that was read as GBK or as Latin-1 (readers/mojibake.py)
 
 CHARS, DENSE, LETTERS, SYMBOLS, MISSED, PAUSED, LINED, DOUBLED, COVERED, FRAMED = range(10)  # columns of `count`
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from pipeline.readers.items import Refused
-from pipeline.readers.mojibake import repaired_file
+from pipeline.readers.mojibake import WESTERN_RUN, repaired_file
 
 # Frequent characters, both scripts and classical texts included, and the punctuation between them.
 _FREQUENT = re.compile(
@@ -40,6 +40,9 @@ _MIN_RUN = 200  # bytes beyond ASCII of a run that chooses its encoding for itse
 _ASCII = bytes(range(128))
 _WIDE_LEGACY = ("gb18030", "big5hkscs")
 _WIDE_UTF8 = re.compile(rb"[\xe2-\xef][\x80-\xbf]{2}|\xf0[\x90-\xbf][\x80-\xbf]{2}")
+# The commonest character and marks of Chinese, in GB18030 and in Big5, as Latin-1 shows them.
+_VEILED_SIGNS = tuple(char.encode(name).decode("latin-1") for name in _WIDE_LEGACY for char in "的，。、")
+_MIN_SIGNS = 2
 
 
 def decode(data: bytes) -> str | None:
@@ -60,7 +63,7 @@ def decode(data: bytes) -> str | None:
         text = _if_whole(data[: len(data) // 2 * 2].decode(wide, errors="replace"))
     elif text is None and not nuls:
         text = _if_whole("\n".join(_decoded_runs(data.split(b"\n"), _legacy_encoding(data))))
-    return None if text is None else repaired_file(text)
+    return None if text is None else repaired_file(_unveiled(text))
 
 
 def decode_or_refuse(data: bytes) -> str:
@@ -124,13 +127,44 @@ def _utf16_of(data: bytes, nuls: bool) -> str | None:
 def _legacy_encoding(data: bytes) -> str | None:
     """Name the legacy encoding that bytes make the most sense in, by a sample of the lines that are no UTF-8."""
     sample = data[:_SAMPLE]
-    if _starts_as_utf8(sample):  # the legacy part comes later
-        sample = b"\n".join(line for line in data.split(b"\n") if not _decodes(line, "utf-8"))[:_SAMPLE]
+    mixed = _starts_as_utf8(sample)  # the legacy part comes later
+    if not mixed and (found := _wide_legacy(sample)):
+        return found
+    legacy = b"\n".join(line for line in data.split(b"\n") if not _decodes(line, "utf-8"))[:_SAMPLE]
+    if found := _wide_legacy(legacy):
+        return found
+    sample = legacy if mixed else sample
+    western = _num_high(sample) <= _MAX_HIGH_WESTERN * len(sample) and _decodes(data, "cp1252")
+    return "cp1252" if western else None
+
+
+def _wide_legacy(sample: bytes) -> str | None:
     best, score = max(((name, _frequent_share(sample, name)) for name in _WIDE_LEGACY), key=lambda pair: pair[1])
-    if score >= _MIN_FREQUENT:
-        return best
-    high = _num_high(sample)
-    return "cp1252" if high <= _MAX_HIGH_WESTERN * len(sample) and _decodes(data, "cp1252") else None
+    return best if score >= _MIN_FREQUENT else None
+
+
+def _unveiled(text: str) -> str:
+    """Undo mojibake of the other kind, "¸ßÑªÑ¹": lines of GB18030 or Big5 that were read as Latin-1 or cp1252."""
+    if sum(map(text.count, _VEILED_SIGNS)) < _MIN_SIGNS:
+        return text
+    lines = text.split("\n")
+    veiled = {place: data for place, line in enumerate(lines) if WESTERN_RUN.search(line) and (data := _western(line))}
+    if encoding := _wide_legacy(b"\n".join(veiled.values())[:_SAMPLE]):
+        for place, data in veiled.items():
+            if _decodes(data, encoding):
+                lines[place] = data.decode(encoding)
+    return "\n".join(lines)
+
+
+def _western(line: str) -> bytes | None:
+    """Return the bytes that a line was, if it was read as Latin-1 or cp1252, and those are no UTF-8."""
+    for encoding in ("latin-1", "sloppy-windows-1252"):  # ftfy's: with the five bytes that cp1252 does not define
+        try:
+            data = line.encode(encoding)
+        except UnicodeEncodeError:
+            continue
+        return None if _decodes(data, "utf-8") else data
+    return None
 
 
 def _decoded_runs(lines: Sequence[bytes], legacy: str | None) -> Iterator[str]:

@@ -100,7 +100,7 @@ def pieces_of(body: etree._Element) -> Iterator[Piece]:
             page.write(superscript(element.text or ""))
             walk.skip_subtree()
         else:
-            page.enter(tag, links=tag == "a" and element.get("href") is not None)
+            page.enter(tag, links=tag == "a" and element.get("href") is not None, first=_first(element, tag))
             page.write(element.text)
         yield from page.done()
     page.flush()
@@ -128,7 +128,7 @@ class _Page:
             if self.links:
                 self.linked += len(clean.strip())
 
-    def enter(self, tag: str, *, links: bool) -> None:
+    def enter(self, tag: str, *, links: bool, first: int | None) -> None:
         if tag in _HEADINGS:
             self.flush()
             self.level = _HEADINGS[tag]
@@ -136,7 +136,7 @@ class _Page:
             if not self.counters:
                 self.flush()
             self._end_item()
-            self.counters.append(0 if tag == "ol" else None)
+            self.counters.append(None if first is None else first - 1)
         elif tag in _ITEMS and self.counters:
             self._enter_item(tag)
         elif tag == "br":
@@ -236,6 +236,12 @@ class _Page:
 
 def _name(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2].lower()
+
+
+def _first(element: etree._Element, tag: str) -> int | None:
+    """Return the number of a list's first item, None where its items have none."""
+    start = (element.get("start") or "").strip()
+    return None if tag != "ol" else int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1
 
 
 def _is_mark(sup: etree._Element, *, inside_link: bool) -> bool:

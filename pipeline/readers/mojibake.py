@@ -14,7 +14,9 @@ from pipeline.readers.items import Refused
 
 # UTF-8 as GBK shows it: E3 80 and EF BC begin the full-width punctuation, E7 9A the commonest character, 的.
 _GBK_SIGNS = tuple(bytes(pair).decode("gbk") for pair in ((0xE3, 0x80), (0xEF, 0xBC), (0xE7, 0x9A)))
-_LATIN_SIGNS = ("Ã", "â€", "Â")
+# As Latin-1 or cp1252 show it: Latin letters, quotation marks, and the punctuation of Chinese.
+_LATIN_SIGNS = ("Ã", "â€", "Â", "ï¼", "ã€", "ã\x80")
+WESTERN_RUN = re.compile("[\u0080-\u00ff\u0152-\u02dc\u2013-\u2122€]{4}")  # that no language writes
 _MIN_SIGNS = 2
 _SAMPLE = 100_000  # characters that tell whether a longer line is mojibake: undoing takes ten times its memory
 _MAX_LOST_IN_LINE = 0.25  # share of characters; more, and the line was something else
@@ -31,7 +33,8 @@ def repair(text: str) -> tuple[str, int, int]:
     repaired = lost = 0
     if sum(map(text.count, _LATIN_SIGNS)) >= _MIN_SIGNS:
         lines = text.split("\n")  # not by an expression, which would look for a sign from every place of a long line
-        fixed = (ftfy.fix_encoding(line) if any(sign in line for sign in _LATIN_SIGNS) else line for line in lines)
+        suspect = (WESTERN_RUN.search(line) or any(sign in line for sign in _LATIN_SIGNS) for line in lines)
+        fixed = (ftfy.fix_encoding(line) if bad else line for line, bad in zip(lines, suspect, strict=True))
         text = "\n".join(fixed)
     if sum(map(text.count, _GBK_SIGNS)) >= _MIN_SIGNS:
         lines = text.split("\n")

@@ -22,6 +22,7 @@ _CNXML = Dialect(
     blocks=named("para figure caption quote"),
     headings=frozenset(("title",)),
     items=frozenset(("item",)),
+    asides=frozenset(("footnote",)),
     dropped=frozenset(("media", "metadata", "cite")),
 )
 

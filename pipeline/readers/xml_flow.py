@@ -23,6 +23,8 @@ PARSER_SETTINGS = {
     "remove_pis": True,
 }
 
+_ORDERED = frozenset(("order", "enumerated", "ordered", "numbered"))
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -138,25 +140,32 @@ def flow(parent: etree._Element, dialect: Dialect, level: int = 0) -> Iterator[B
 
 
 def _list_lines(parent: etree._Element, dialect: Dialect) -> Iterator[str]:
-    """Yield a line an item, those of lists within items behind them."""
+    """Yield a line an item with its own number, if it has one, and those of lists within items behind them."""
     inner = dialect.dropped | dialect.lists | dialect.asides
-    term = ""
+    term, number = "", 0
     for child in parent.iterchildren(tag=etree.Element):
         name = local_name(child)
         if name in dialect.terms:
             term = text_of(child, inner)
         elif name in dialect.items:
             within = next((text_of(part, inner) for part in child if _named(part, dialect.terms)), "")
-            body = text_of(child, inner | dialect.terms)
+            label = next((text_of(part, inner) for part in child if _named(part, dialect.labels)), "")
+            body = text_of(child, inner | dialect.terms | dialect.labels)
             line = ": ".join(filter(None, (term or within, body)))
             term = ""
+            number += bool(line)
             if line:
-                yield f"- {line}"
+                yield f"{label or (f'{number}.' if _is_ordered(parent) else '-')} {line}"
             for part in child.iterdescendants(tag=etree.Element):
                 if _named(part, dialect.lists) and _outermost(part, child, dialect.lists):
                     yield from _list_lines(part, dialect)
         elif name in dialect.lists:
             yield from _list_lines(child, dialect)
+
+
+def _is_ordered(parent: etree._Element) -> bool:
+    """Tell whether the items of a list are counted: JATS, CNXML and TEI each say so in a word of their own."""
+    return not _ORDERED.isdisjoint((parent.get("list-type"), parent.get("type"), parent.get("rend")))
 
 
 def _named(element: etree._Element, names: frozenset[str]) -> bool:

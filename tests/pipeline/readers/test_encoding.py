@@ -9,6 +9,7 @@ from pipeline.readers.encoding import decode, encoding_of
 from pipeline.readers.items import Refused
 
 CHINESE = "高血压是一种常见的慢性疾病，患者应该定期测量血压，并且听从医生的建议。" * 5
+TRADITIONAL = "高血壓是一種常見的慢性疾病，會損害心臟和腎臟。患者的血壓應該定期測量，並且聽從醫生的建議。" * 3
 WESTERN = "Menière’s disease, café-au-lait spots and a naïve patient with a long history of déjà vu. " * 5
 
 
@@ -67,6 +68,26 @@ def test_a_file_of_two_encodings_is_decoded_by_runs(separator: str) -> None:
     assert decode(mixed) == first + CHINESE
 
 
+@pytest.mark.parametrize("lines", [1, 30])
+def test_two_encodings_are_told_whichever_comes_first(lines: int) -> None:
+    text = (CHINESE[:35] + "\n") * lines
+    assert decode(text.encode("gb18030") + text.encode()) == text + text
+    assert decode(text.encode() + text.encode("gb18030")) == text + text
+    assert decode(text.encode("gb18030") + text.encode() * 5) == text * 6
+
+
+@pytest.mark.parametrize("western", ["latin-1", "sloppy-windows-1252"])
+@pytest.mark.parametrize(("text", "written"), [(CHINESE, "gb18030"), (TRADITIONAL, "big5hkscs")])
+def test_chinese_read_as_western_is_undone_and_nothing_beside_it(text: str, written: str, western: str) -> None:
+    veiled = f"plain, déjà vu\n{text.encode(written).decode(western)}\n高血压。"
+    assert decode(veiled.encode()) == f"plain, déjà vu\n{text}\n高血压。"
+
+
+def test_western_signs_are_no_mojibake() -> None:
+    text = "¡Claro! ¡Ánimo! £¬ ¬£ µÄ ¡£ ª º ¿Cómo están ÀÁÂÄÅÆÇÈÉÊË? «déjà vu», 5 µg·m³ ¡Ay! ¡Caramba!\n" * 3
+    assert decode(text.encode()) == text
+
+
 def test_a_broken_byte_in_utf8_costs_one_character_and_not_the_file() -> None:
     data = ("高血压是一种慢性疾病。\n" * 300).encode()
     text = decode(data[:40] + b"\xff" + data[41:])
@@ -95,7 +116,7 @@ def test_big5_with_its_hong_kong_characters_is_told_from_gb18030() -> None:
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00"), max_size=300))
 def test_what_is_utf8_and_no_mojibake_is_given_back_as_it_is(text: str) -> None:
-    assume(not any(sign in text for sign in "ÃÂâ锛銆鐨") and not text.startswith("\ufeff"))
+    assume(not any(sign in text for sign in "ÃÂâïã锛銆鐨") and not text.startswith("\ufeff"))
     assert decode(text.encode()) == text
 
 

@@ -65,6 +65,7 @@ def text_of(body: str) -> str:
             "Drug | Dose | Unit\nA | 1 | mg\nA | 2 g |",
         ),
         ("<ul><li>one <b>thing</b><ul><li>in it</ul><li><p>two</p></ul>", "- one thing\n- in it\n- two"),
+        ("<ol start=' 3'><li>c<li>d</ol><ol start=x><li>a</ol>", "3. c\n4. d\n\n1. a"),
         ("<ol><li>first<li>second</ol><dl><dt>Gout<dd>A disease</dl>", "1. first\n2. second\n\n- Gout: A disease"),
         ("<h2>Dose</h2><pre>a\n  b</pre>", "Dose\n\na\n  b"),
         (

@@ -45,3 +45,10 @@ def test_articles_of_a_set_are_named_by_their_ids() -> None:
     items = list(read_xml(f"<pmc-articleset>{ARTICLE}{second}</pmc-articleset>".encode()))
     assert [item.native for item in items] == ["77", "78"]
     assert items[0].text == items[1].text
+
+
+def test_items_of_a_counted_list_keep_their_numbers() -> None:
+    counted = "<list list-type='order'><list-item><p>wash</p></list-item><list-item><p>wait</p></list-item></list>"
+    named = "<list><list-item><label>(a)</label><p>rest</p></list-item><list-item><p>drink</p></list-item></list>"
+    item = next(read_xml(f"<article><body><p>Do:{counted}{named}</p></body></article>".encode()))
+    assert item.text == "Do:\n\n1. wash\n2. wait\n\n(a) rest\n- drink"

@@ -59,6 +59,14 @@ def test_utf8_read_as_western_is_undone() -> None:
     assert decode(text.encode().decode("latin-1").encode()) == text
 
 
+@pytest.mark.parametrize("western", ["latin-1", "sloppy-windows-1252"])
+def test_chinese_in_utf8_read_as_western_is_undone_headings_too(western: str) -> None:
+    text = "高血压防治\n患者应定期测量血压，并听从医生的建议。\n坚持用药，少盐。"
+    assert decode(text.encode().decode(western).encode()) == text
+    assert repair(text.encode().decode(western))[0] == text
+    assert repair("a naïve façade, ãbc\n" * 9)[0] == "a naïve façade, ãbc\n" * 9
+
+
 @given(st.text(alphabet="的一是在有高血压患者应定期测量并听从医生建议，。、abc \n", max_size=200))
 def test_what_reads_well_is_left_alone(text: str) -> None:
     assert repair(text) == (text, 0, 0)

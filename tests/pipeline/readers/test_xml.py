@@ -79,6 +79,13 @@ def test_unknown_xml_is_read_by_block() -> None:
     assert item.text == "T\n\nOne two.\n\nThree."
 
 
+def test_a_module_has_counted_lists_and_notes_behind_their_paragraphs() -> None:
+    steps = "<list list-type='enumerated'><item>wash</item><item>wait</item></list>"
+    module = f"<content><para>Cells are units<footnote>Of life.</footnote>.</para>{steps}</content>"
+    item = next(read_xml(f"<document xmlns='http://cnx.rice.edu/cnxml'>{module}</document>".encode()))
+    assert item.text == "Cells are units.\n\nOf life.\n\n1. wash\n2. wait"
+
+
 def test_real_modules_have_sections_tables_and_glossary(real_data: Path) -> None:
     paths = sorted((real_data / "books" / "openstax_pharmacology_cnxml").glob("m*.cnxml"))[:30]
     assert paths
