@@ -31,7 +31,7 @@ from unify.journal import open_journal, remembering
 from unify.request import Ask, Request, Response, RewriteConfig, request_of
 
 MODEL = "smollm2-135m-instruct"
-IN_FLIGHT, REQUESTS, ROUNDS = 512, 4000, 5
+IN_FLIGHT, REQUESTS, ROUNDS = 512, 2500, 5
 SERVER_IN_FLIGHT, SERVER_REQUESTS, SERVER_TOKENS = 64, 128, 48
 PASSAGE = (
     "Gout is an inflammatory arthritis caused by monosodium urate crystals in the joints. It often begins at night. "
