@@ -45,20 +45,25 @@ class CleanConfig(QualityConfig, PrivacyConfig):
             r"扫码(?:下单|领取|关注|添加|进群|购买)|微信(?:扫一扫|公众号[：:])|(?:加|添加)微信",
             r"公众号.{0,12}(?:关注|回复)|关注.{0,12}公众号",
             r"点击(?:这里|此处|下方|链接|购买|下载|领取|咨询|查看更多)",
-            r"立即(?:购买|抢购|下单|咨询|预约|领取)|(?:全国|满\S{1,6})包邮|包邮到家",
+            r"立即(?:购买|抢购|下单|领取)|(?:全国|满\S{1,6})包邮|包邮到家",
+            # not "如有不适，应立即咨询医生"
+            r"(?:^|[^应须需请要该必可议])立即(?:咨询|预约)(?:$|[^\pL\pN]|客服|热线|在线|专家|挂号|免费)",
             r"厂家直销|限时(?:优惠|特价|抢购)|优惠券|第二件半价|买一送[一二三]",
             r"客服(?:热线|电话|QQ)|订购热线|新[品货]上市",
             r"\b(?:buy|order|shop|subscribe|sign up) (?:now|today)\b|\bclick (?:here|below)\b",
             r"\bfree shipping\b|\blimited[- ]time offer\b",
             r"\bhalf price\b",
-            r"\b(?:discount|promo|coupon) code\b|\bcall (?:now|our friendly team)\b|\bmoney[- ]back guarantee\b",
+            r"\b(?:discount|promo|coupon) code\b|\bcall our friendly team\b|\bmoney[- ]back guarantee\b",
+            r"\bcall now(?:$|\W+(?:for|to|and|on|$|[\d(+]))",
         ),
         description="a sentence that one of these is found in is removed",
     )
     boilerplate_lines: tuple[Pattern, ...] = Field(
         default=(
             r"^(?:上一[篇页章]|下一[篇页章]|返回(?:首页|顶部|目录)|相关(?:阅读|文章|推荐|链接)|延伸阅读|猜你喜欢|热门(?:推荐|文章)|分享到|责任编辑)(?:[：:|]|$)",
-            r"^(?:版权所有|未经(?:授权|许可|允许)|转载请注明|文章来源|来源：|声明：本|免责声明|本文(?:来源|转自)|本站使用\s?cookie)",
+            r"^(?:版权所有|未经(?:授权|许可|允许)|转载请注明|文章来源|声明：本|免责声明|本文(?:来源|转自)|本站使用\s?cookie)",
+            # a site, not the plant that a drug comes from
+            r"^来源：\S{0,20}(?:网站?|网络|报|新闻|社|电视台|杂志|公众号|微信|微博|博客|论坛|频道|百科)\W*$",
             r"^(?:(?:网站)?首页|新闻(?:中心|资讯)?|专家(?:团队|介绍)?|科室(?:导航|介绍)?|关于我们|联系我们|登录|注册|网站地图|在线咨询|会员中心|"
             r"home|about(?: us)?|contact(?: us)?|log ?in|sign (?:in|up)|register|site ?map|search|menu|news|blog|faqs?|"
             r"privacy(?: policy)?|terms(?: of (?:use|service))?|[\s|｜>»·•/,、\-])+$",

@@ -46,7 +46,7 @@ SURNAME = rf"(?:(?:{DOUBLE_SURNAMES})|[{SURNAMES}])"
 
 TITLE = r"(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|MR|MRS|MS|DR)\b\.?[ \t]{1,2}"
 _NO_NAME = (
-    r"(?!(?:Sirs?|Madam|Doctors?|Colleagues?|Editors?|Patients?|All|Team|Friends?|Readers?|Parents?|Customers?|Users?|Yes|No"
+    r"(?!(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Sirs?|Madam|Doctors?|Colleagues?|Editors?|Patients?|All|Team|Friends?|Readers?|Parents?|Customers?|Users?|Yes|No"
     r"|Okay|Ok|Oh|Um|Uh|Hi|Hello|Hey|Well|Not|None|Unknown|Thanks?|And|But|The|This|That|It|He|She|We|You|They|There|Date"
     r"|DOB|Age|Sex|Gender|Address|Phone|Tel|Name|Male|Female|Number|Information|Education|History|Care|Safety|MRN|NHS|God"
     r"|What|When|Where|Why|How|So|My|Your|In|On|At|If|To|For|Of|Or|As|Is|Are|Do|Does|Did|Can|Could|Would|Will|Just)\b)"

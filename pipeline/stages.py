@@ -73,7 +73,7 @@ class Stage:
 
 BOTH = {TEXT: PASSAGE, PAIRS: EXAMPLE}
 STAGES = (
-    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=15),
+    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=16),
     Stage("filter", filter_documents, FilterConfig, DOCUMENT, {TEXT: DOCUMENT}, files=("lexicons",), version=2),
     Stage(
         "boilerplate",
@@ -96,7 +96,7 @@ STAGES = (
         parent="document_id",
         version=3,
     ),
-    Stage("clean", clean_rows, CleanConfig, PASSAGE, BOTH, version=4),
+    Stage("clean", clean_rows, CleanConfig, PASSAGE, BOTH, version=5),
     Stage("select", select_passages, SelectConfig, PASSAGE, {TEXT: PASSAGE}, files=("lexicons",)),
     Stage("sketch", sketch_rows, SketchConfig, PASSAGE, {TEXT: SKETCH, PAIRS: SKETCH}, version=2),
     Stage(

@@ -177,6 +177,38 @@ def test_mojibake_is_repaired_on_suspects(text: str, cleaned: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *("如有不适，应立即咨询医生。", "出现胸痛时请立即咨询。", "患者应立即预约复诊。", "若出血不止，立即咨询医师。"),
+        *(
+            "来源：为豆科植物甘草的干燥根和根茎。",
+            "来源：本品为菊科植物红花的干燥花",
+            "Call now if you have chest pain.",
+        ),
+    ],
+)
+def test_advice_and_the_origin_of_a_drug_are_no_advertisement(text: str) -> None:
+    assert clean_text(text, "zh-Hans", CONFIG) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("立即咨询>>", "名医在线，立即预约", "立即预约专家，优惠多多。", "点此立即咨询客服。", "Call now!"),
+        *(
+            "Call now for a free pillow.",
+            "Call now: 555 0100",
+            "来源：新华网",
+            "来源：人民日报 ",
+            "来源：清溪健康公众号",
+        ),
+    ],
+)
+def test_calls_to_buy_and_lines_that_name_a_site_go(text: str) -> None:
+    assert clean_text(text, "zh-Hans", CONFIG) == ""
+
+
+@pytest.mark.parametrize(
     "text", ["OR 1.8, 95% CI [1, 3] in adults.", "住院天数中位数为[7]天，范围[3-9]天。", "见图[A]。"]
 )
 def test_intervals_are_no_reference_marks(text: str) -> None:

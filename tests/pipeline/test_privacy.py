@@ -182,6 +182,11 @@ def cleaned(config: CleanConfig, text: str = LETTER) -> dict:
     return clean_rows(table, config).to_pylist()[0]
 
 
+@pytest.mark.parametrize("title", ["Mr.", "Mrs", "Dr.", "Prof."])
+def test_the_title_of_a_masked_name_stays(title):
+    assert mask_personal_data(f"Dear {title} Smith, welcome", "en")[0] == f"Dear {title} [name], welcome"
+
+
 def test_clean_masks_text_title_and_headings_and_says_nothing_where_little_was_found():
     row = cleaned(CleanConfig())
     assert (row["text"], row["title"], row["headings"]) == (HIDDEN, "患者[姓名]，男，56岁", ["联系电话[电话]"])
