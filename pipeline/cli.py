@@ -24,6 +24,7 @@ from pipeline.recipe import RecipeError, load_recipe
 from pipeline.sample import sample, what_came
 from pipeline.shards import ContractError, is_complete, link_latest, only_run, read_manifest, shards_of
 from pipeline.stages import STAGE_NAMES, Line, Step, run_line
+from unify.accept import accept
 from unify.budget import Stopped
 from unify.forecast import forecast
 from unify.rewrite import RewriteConfig
@@ -114,7 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     add("cards", _cards, "render the data card from what is made so far", "RECIPE")
     add("explain", _explain, "lead a pair, passage or document back to its source and licence", "RECIPE", "ID")
     add("trace", _trace, "lead a document forward to its passages, pairs and training rows", "RECIPE", "ID")
-    add("serve", _serve, "start the model server of a recipe and stay until interrupted", "RECIPE")
+    add(
+        "accept", _accept, "try the model of a recipe on passages that ship with us, before a run is paid for", "RECIPE"
+    )
+    add("serve", _serve, "start the model servers of a recipe and stay until interrupted", "RECIPE")
     return parser
 
 
@@ -226,6 +230,12 @@ def _explain(options: argparse.Namespace) -> None:
 def _trace(options: argparse.Namespace) -> None:
     line = read_line(options.recipe)
     print(trace(line.recipe, _made(line), options.id, batch_rows=_batch_rows(line)), end="")
+
+
+def _accept(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe, through="collect")
+    with only_run(line.recipe.output_folder):
+        accept(cast(RewriteConfig, line.configs["rewrite"]), line.recipe)
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ approximated from the normal quantile.
 import asyncio
 import heapq
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,15 +19,20 @@ from typing import Any
 from pipeline.recipe import Recipe, RunConfig, SourceCard
 from pipeline.records import uniform
 from pipeline.shards import Shard, part_name
-from unify.asking import asking
 from unify.pair import passage_of
-from unify.request import Request, Response, RewriteConfig
-from unify.rewrite import check_egress, check_sources, cut, first_of, pilot_documents, rewrite_passage
+from unify.request import RewriteConfig
+from unify.rewrite import check_egress, check_sources, cut, pilot_documents
+from unify.trial import Taken, in_flow, rewrite_some, speed_of
 
 SAMPLE = 96  # passages, more where there are many strata
 LEAST = 2  # of a stratum, so that it has a variance
 COVERAGE = 0.9
-QUANTITIES = ("requests", "prompt tokens", "output tokens", "pairs")
+QUANTITIES: Mapping[str, Callable[[Taken], int]] = {
+    "requests": lambda taken: taken.requests,
+    "prompt tokens": lambda taken: taken.prompt_tokens,
+    "output tokens": lambda taken: taken.output_tokens,
+    "pairs": lambda taken: taken.kept,
+}
 Stratum = tuple[str, int]
 
 
@@ -70,17 +74,21 @@ def forecast(
     check_sources(config, recipe, cards)
     strata = strata_of(shards, config, directory)
     sample = {name: drawn_of(stratum, share_of(strata)) for name, stratum in strata.items()}
-    asked, speed, ends, spent = asyncio.run(_ask(sample, config, recipe, cards))
+    passages = [(passage_of(row), config) for rows in sample.values() for row in rows]
+    trial = asyncio.run(rewrite_some(passages, config, recipe, lambda changed: check_egress(changed, cards)))
+    taken = iter(trial.taken)
+    asked = {name: [next(taken) for _ in rows] for name, rows in sample.items()}
     numbers = {name: stratum.number for name, stratum in strata.items()}
     estimates = {
-        quantity: total_of(numbers, {name: [one[index] for one in asked[name]] for name in strata})
-        for index, quantity in enumerate(QUANTITIES)
+        quantity: total_of(numbers, {name: [count(one) for one in asked[name]] for name in strata})
+        for quantity, count in QUANTITIES.items()
     }
     say(f"{sum(numbers.values()):,} passages to rewrite; {sum(map(len, sample.values())):,} of them asked, and kept")
-    say(f"{spent:,} tokens of {config.model} spent in this output folder so far, the calibration included")
-    say(_table(estimates, recipe.run, speed))
-    for reason, count in ends.most_common():
-        say(f"in the sample {count / max(ends.total(), 1):>6.1%} {reason}")
+    say(f"{trial.spent:,} tokens of {config.model} spent in this output folder so far, the calibration included")
+    say(_table(estimates, recipe.run, speed_of(in_flow(trial.moments))))
+    ends = Counter("kept" if one.kept else f"rejected: {one.rows[0]['drop_reason']}" for one in trial.taken)
+    for reason, number in ends.most_common():
+        say(f"in the sample {number / max(ends.total(), 1):>6.1%} {reason}")
 
 
 def strata_of(shards: Sequence[Shard], config: RewriteConfig, directory: Path) -> dict[Stratum, Passages]:
@@ -123,55 +131,6 @@ def total_of(numbers: Mapping[Stratum, int], seen: Mapping[Stratum, Sequence[flo
     within = (normal + (normal**3 + normal) / (4 * freedom)) * math.sqrt(squared)
     least = sum(sum(values) for values in seen.values())  # what the sample itself has cost
     return Estimate(total, max(total - within, least), total + within)
-
-
-async def _ask(
-    sample: Mapping[Stratum, Sequence[dict[str, Any]]],
-    config: RewriteConfig,
-    recipe: Recipe,
-    cards: Sequence[SourceCard],
-) -> tuple[dict[Stratum, list[tuple[float, ...]]], float | None, Counter[str], int]:
-    """Rewrite the sample: what each passage took, output tokens a second, how they ended, tokens spent in all."""
-    moments: list[tuple[float, int]] = []
-    ends: Counter[str] = Counter()
-
-    async with asking(config, recipe, lambda changed: check_egress(changed, cards)) as (ask, ledger, in_flight, *_):
-
-        async def of(row: dict[str, Any]) -> tuple[float, ...]:
-            took = [0, 0, 0]
-
-            async def counting(request: Request) -> Response:
-                response = await ask(request)
-                for index, count in enumerate((1, response.prompt_tokens, response.output_tokens)):
-                    took[index] += count
-                moments.append((time.monotonic(), ledger.sent.output_tokens))
-                return response
-
-            await in_flight.begin()
-            try:
-                rows = await rewrite_passage(passage_of(row), config, counting)
-            finally:
-                in_flight.end()
-            reasons = [made["drop_reason"] for made in rows]
-            ends["kept" if None in reasons else f"rejected: {reasons[0]}"] += 1
-            return *took, reasons.count(None)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = {name: [group.create_task(of(row)) for row in rows] for name, rows in sample.items()}
-        except BaseExceptionGroup as failed:
-            raise first_of(failed) from None
-        taken = {name: [task.result() for task in made] for name, made in tasks.items()}
-        return taken, _speed(moments), ends, ledger.total.tokens
-
-
-def _speed(moments: Sequence[tuple[float, int]]) -> float | None:
-    """Measure output tokens a second while the sample was in full flow, without its last fifth; None if none came."""
-    flow = [moment for moment in moments if moment[1]]
-    flow = flow[: max(2, len(flow) * 4 // 5)]
-    if len(flow) < 2 or flow[-1][1] == flow[0][1]:
-        return None
-    return (flow[-1][1] - flow[0][1]) / max(flow[-1][0] - flow[0][0], 1e-9)
 
 
 def _table(estimates: Mapping[str, Estimate], run: RunConfig, speed: float | None) -> str:
