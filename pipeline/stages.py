@@ -129,8 +129,9 @@ STAGES = (
         EXAMPLE,
         {"": EXAMPLE},
         over="corpus",
-        files=("verdicts",),
+        files=("verdicts", "exams"),
         conserves=("rewrite", "pairs"),
+        version=2,
     ),
     Stage(
         "encode",

@@ -16,9 +16,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from pipeline.decontaminate import strike, write_index
+from pipeline.letters import FOLDS, Fold
+from pipeline.minhash import texts_of
 from pipeline.recipe import Config, RecipeError
 from pipeline.records import mark, uniform
 from pipeline.shards import Shard
+from sampling.questions import question_of, repeated_questions
 
 TRAIN, HELDOUT = "train", "heldout"
 ID_COLUMNS = ["id", "passage_id", "source", "kind"]
@@ -31,6 +35,16 @@ class MixConfig(Config):
     heldout: float = Field(default=0.01, ge=0, lt=1, description="share of documents held out; 0: none")
     max_examples: dict[str, Annotated[int, Field(ge=0)]] = Field(default={}, description="by source, chosen by hash")
     verdicts: str | None = Field(default=None, description="JSON lines of people's decisions; None: there are none")
+    min_question_jaccard: float | None = Field(
+        default=None, gt=0, le=1, description="similarity from which a made question repeats one; None: not compared"
+    )
+    exams: tuple[str, ...] = Field(
+        default=(), description="filled from [dedup]; made pairs that show an item are dropped"
+    )
+    min_contained: float = Field(default=0.6, ge=0.5, le=1, description="filled from [dedup]")
+    min_jaccard: float = Field(default=0.8, gt=0, le=1, description="filled from [dedup]; of a pair and an exam's item")
+    ngram: int = Field(default=5, ge=1, description="filled from [sketch]")
+    normalise: tuple[Fold, ...] = Field(default=FOLDS, description="filled from [sketch]")
     seed: int = Field(default=0, description="filled from the recipe")
     pilot: int | None = Field(default=None, description="filled from the recipe; documents of each source of pairs")
 
@@ -60,17 +74,23 @@ def mix_examples(
     """Mark the examples that stay out and set `split` of all, a table a shard, those of "rewrite" before "pairs".
 
     A row stays out for the first of: `excluded_by_verdict` (the verdict about its example, else its passage, else its
-    document, else its source; the last line about an id holds), `not_in_pilot` (pairs alone: text was chosen by
-    collect) and `over_cap`. Split is by document: a kind that keeps two documents or more has at least one held out and
-    one to train on, unless `heldout` is 0.
+    document, else its source; the last line about an id holds), `contaminated` and `repeated_question` (made pairs
+    alone, as dedup saw the others), `not_in_pilot` (ready-made pairs alone: text was chosen by collect) and `over_cap`.
+    Split is by document: a kind that keeps two documents or more has at least one held out and one to train on, unless
+    `heldout` is 0.
 
-    In memory: one shard, the verdicts, and 8 bytes a row of sources that have a pilot or a cap.
+    In memory: one shard, the verdicts, 8 bytes a row of sources that have a pilot or a cap, and what questions.py has.
 
     Raises:
         RecipeError: a line of the verdicts is malformed, or a cap names a source that is not there.
     """
     shards = [(shard, name == PAIRS_INPUT) for name in ("rewrite", PAIRS_INPUT) for shard in inputs.get(name, ())]
     fate = Fate(config, read_verdicts(files.get("verdicts", ())))
+    made = [shard for shard, is_pair in shards if not is_pair]
+    if files.get("exams"):
+        fate.learn_exams(made, files["exams"], scratch / "exams")
+    if config.min_question_jaccard is not None:
+        fate.learn_questions(made, config.min_question_jaccard)
     if config.pilot is not None:
         fate.learn_pilot(_rows(shards))
     if config.max_examples:
@@ -111,6 +131,8 @@ class Fate:
     def __init__(self, config: MixConfig, verdicts: Mapping[str, Verdict]) -> None:
         self.config = config
         self.verdicts = verdicts
+        self.struck: dict[str, str] = {}  # id of a made pair -> the exam's item
+        self.repeats: dict[str, str] = {}  # id of a made pair -> the pair that asks the same
         self.pilot: dict[str, float] = {}  # source of pairs -> largest draw in the pilot
         self.caps: dict[str, float] = {}  # source -> largest draw under the cap
         self.split: dict[str, float] = {}  # kind -> documents that draw less are held out
@@ -122,6 +144,9 @@ class Fate:
                 if verdict.excludes:
                     return "excluded_by_verdict", f"{verdict.who}: {verdict.reason}"
                 break
+        for reason, found in (("contaminated", self.struck), ("repeated_question", self.repeats)):
+            if not row.is_pair and row.id in found:
+                return reason, found[row.id]
         if row.is_pair and self._draw("pilot", row.document) > self.pilot.get(row.source, 1.0):
             return "not_in_pilot", None
         if row.source in self.caps and self._draw("cap", row.id) > self.caps[row.source]:
@@ -131,6 +156,29 @@ class Fate:
     def split_of(self, row: Row) -> str:
         """Return the split of a row's document."""
         return HELDOUT if self._draw("split", row.document) < self.split.get(row.kind, 0.0) else TRAIN
+
+    def learn_exams(self, made: Sequence[Shard], exams: Sequence[Path], index: Path) -> None:
+        """Find the made pairs that an exam's item contains or that contain one."""
+        if not (index / "settings.json").exists():
+            settings = self.config.model_dump(include={"min_contained", "min_jaccard", "ngram"})
+            write_index(exams, index, self.config.normalise, settings)
+        for shard in made:
+            rows = shard.read(["id", "messages"])
+            ids = rows["id"].to_pylist()
+            struck = strike(texts_of(rows), index, self.config.normalise)
+            self.struck |= {ids[place]: item for place, item in struck.items()}
+
+    def learn_questions(self, made: Sequence[Shard], min_jaccard: float) -> None:
+        """Find the made pairs whose question one before them asks, among those that nothing else keeps out."""
+
+        def read() -> Iterator[tuple[list[str], list[str]]]:
+            for shard in made:
+                rows = shard.read([*ID_COLUMNS, "messages"])
+                asked = zip(_rows_of(rows, is_pair=False), rows["messages"].to_pylist(), strict=True)
+                left = [(row.id, question_of(messages)) for row, messages in asked if self.of(row)[0] is None]
+                yield [id for id, _ in left], [question for _, question in left]
+
+        self.repeats = repeated_questions(read, min_jaccard, self.config.normalise)
 
     def learn_pilot(self, rows: Iterator[Row]) -> None:
         """Find the draw up to which documents of each source of pairs belong to the pilot."""
@@ -192,6 +240,7 @@ def _mark_shard(examples: pa.Table, rows: Sequence[Row], fate: Fate) -> pa.Table
     splits = pa.array([fate.split_of(row) for row in rows], pa.string())
     examples = examples.set_column(place, examples.schema.field(place), splits)
     fates = [fate.of(row) for row in rows]
-    names = ("excluded_by_verdict", "not_in_pilot", "over_cap")
+    names = ("excluded_by_verdict", "contaminated", "repeated_question", "not_in_pilot", "over_cap")
     rules = {name: pa.array([reason == name for reason, _ in fates], pa.bool_()) for name in names}
-    return mark(examples, rules, {"excluded_by_verdict": [detail for _, detail in fates]})
+    details = [detail for _, detail in fates]
+    return mark(examples, rules, dict.fromkeys(names[:3], details))

@@ -191,3 +191,30 @@ def test_sharding_changes_nothing(tmp_path):
 
 def test_no_rows_at_all(tmp_path):
     assert mix(tmp_path, MixConfig(), text=[], ready=[]) == []
+
+
+def asking(id: str, question: str, answer: str = "答") -> dict[str, object]:
+    row = example(id, id.rsplit(":", 1)[0], "wiki", "encyclopedia")
+    contents = [{"role": "user", "content": question, "loss": False}]
+    return row | {"messages": [*contents, {"role": "assistant", "content": answer, "loss": True}]}
+
+
+def test_made_pairs_that_show_an_exam_stay_out(tmp_path):
+    item = "关于急性肾小球肾炎患儿水肿特点的叙述，正确的是晨起眼睑水肿明显，逐渐向下肢蔓延，多为非凹陷性水肿"
+    (tmp_path / "exam.jsonl").write_text(json.dumps({"id": "q7", "question": item}, ensure_ascii=False) + "\n")
+    made = [asking("wiki/1#a:1", item + "？"), asking("wiki/2#b:1", "痛风患者的饮食应当注意哪些方面的问题？")]
+    ready = [asking("talks/1", item) | {"passage_id": None, "source": "talks", "kind": "sft"}]
+    inputs = {"rewrite": shards(tmp_path, "rewrite", made, 1), "pairs": shards(tmp_path, "pairs", ready, 1)}
+    rows = rows_of(list(mix_examples(inputs, MixConfig(), tmp_path, {"exams": (tmp_path / "exam.jsonl",)})))
+    assert [row["drop_reason"] for row in rows] == ["contaminated", None, None]
+    assert "q7" in rows[0]["drop_detail"]
+
+
+def test_a_question_asked_again_stays_out_unless_the_first_does(tmp_path):
+    made = [asking(f"wiki/{number}#a:1", "痛风患者的饮食应当注意哪些方面的问题？", str(number)) for number in range(4)]
+    out = json.dumps({"id": "wiki/0#a:1", "verdict": "exclude", "reason": "wrong", "who": "A"})
+    settings = {"text": made, "ready": [], "verdicts": out}
+    rows = rows_of(mix(tmp_path, MixConfig(min_question_jaccard=0.8), size=1, **settings))
+    assert [row["drop_reason"] for row in rows] == ["excluded_by_verdict", None, *["repeated_question"] * 2]
+    assert rows_of(mix(tmp_path, MixConfig(min_question_jaccard=0.8), size=9, **settings)) == rows
+    assert all(row["drop_reason"] is None for row in rows_of(mix(tmp_path, MixConfig(), **settings))[1:])
