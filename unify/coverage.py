@@ -73,7 +73,7 @@ def sentences_left(passage: Passage, pairs: Sequence[Pair]) -> list[Span]:
     An answer in the passage's language carries a sentence if it has most of its terms; another one, if it rests on it.
     """
     answers = [
-        (None if pair.crosses(passage) else checks.terms(pair.answer), pair.support)
+        (None if pair.crosses(passage) else checks.terms(pair.answers), pair.support)
         for pair in pairs
         if pair.reason is None
     ]
@@ -95,7 +95,7 @@ def with_coverage(passage: Passage, pairs: Sequence[Pair]) -> list[Pair]:
     Sentences, numbers and names, as two counts each, "carried/all", which can be summed over passages.
     """
     kept = [pair for pair in pairs if pair.reason is None]
-    answers = "\n".join(pair.answer for pair in kept)
+    answers = "\n".join(pair.answers for pair in kept)
     sentences, numbers, names = sentences_of(passage), _numbers(passage.text), names_in(passage.text)
     left = sentences_left(passage, pairs)
     found = (

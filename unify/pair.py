@@ -58,7 +58,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Pair:
-    """A question and its answer, with what grounds and made them; `reason` says why it is rejected, if it is."""
+    """A question and its answer, with what grounds and made them; `reason` says why it is rejected, if it is.
+
+    `more` are the further turns of a dialogue, a question and an answer each.
+    """
 
     style: str
     lang: str
@@ -69,6 +72,12 @@ class Pair:
     made_by: tuple[Made, ...] = ()
     reason: str | None = None
     detail: str | None = None
+    more: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def answers(self) -> str:
+        """All that it answers, of a dialogue in all turns."""
+        return "\n".join([self.answer, *(answer for _, answer in self.more)])
 
     def crosses(self, passage: Passage) -> bool:
         """Tell whether the pair is in another language than its passage."""
@@ -82,13 +91,15 @@ def language_of(lang: str) -> str:
 
 def example_of(passage: Passage, pair: Pair) -> dict[str, Any]:
     """Build the Example row of a pair, with its drop columns."""
+    turns = ((pair.question, pair.answer), *pair.more)
+    said = [text for turn in turns for text in turn]
     messages = [
-        {"role": "user", "content": pair.question, "loss": False},
-        {"role": "assistant", "content": pair.answer, "loss": True},
+        {"role": role, "content": text, "loss": role == "assistant"}
+        for role, text in zip(("user", "assistant") * len(turns), said, strict=True)
     ]
     crossed = (("from_lang", passage.lang),) if pair.crosses(passage) else ()
     return _row(passage, pair.lang) | {
-        "id": f"{passage.id}:{pair.style}:{text_hash(chr(31).join((pair.question, pair.answer)))}",
+        "id": f"{passage.id}:{pair.style}:{text_hash(chr(31).join(said))}",
         "style": pair.style,
         "messages": messages,
         "support": [{"start": start, "end": end} for start, end in pair.support],

@@ -84,12 +84,12 @@ SHAPES = {
 }
 _WORD = re.compile(r"[a-z][a-z'’-]*|\d+(?:\.\d+)?")
 # 不 and the like where they deny nothing: 不良反应, 无论, 非常.
-NEGATOR = {
+NEGATOR = {  # but for the reply to a question, before a comma: No, … and 不可以，…
     "zh": re.compile(
         r"(?:不(?![良适同足仅断但论管过如明典孕育全当洁齐])|未(?![来婚])|无(?![论力菌机])|没有?|非(?![常典洲])"
-        r"|勿|莫)(?:会|能|可以|应|宜|须|需|必|得|是|明显|显著|太|很|再|曾)?"
+        r"|勿|莫)(?:会|能|可以|应|宜|须|需|必|得|是|明显|显著|太|很|再|曾)?+(?![，,])"
     ),
-    "en": re.compile(r"\b(?:not|no|never|cannot|neither|nor|none)\b|n't\b", re.IGNORECASE),
+    "en": re.compile(r"\b(?:not|no(?!,)|never|cannot|neither|nor|none)\b|n't\b", re.IGNORECASE),
 }
 # Chinese pieces are pairs of characters; English ones stems. A window of them stands for the surroundings.
 REACH = 7

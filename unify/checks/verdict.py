@@ -47,8 +47,12 @@ def subject_of(passage: Passage, language: str, config: RewriteConfig) -> Subjec
     return Subject(passage.text, passage.title or "", passage.headings, passage.lang, language, config)
 
 
-def judge_question(question: str, subject: Subject) -> Finding | None:
-    """Find the first thing wrong with a question that a model wrote about a passage."""
+def judge_question(question: str, subject: Subject, *, follows: bool = False) -> Finding | None:
+    """Find the first thing wrong with a question that a model wrote about a passage.
+
+    Args:
+        follows: it is asked later in a dialogue, so that it may point at what was said, in words of its own.
+    """
     same = subject.same_language
     return first_broken(
         (
@@ -59,12 +63,12 @@ def judge_question(question: str, subject: Subject) -> Finding | None:
             ("wrong_language", checks.wrong_language(question, subject.language)),
             ("repetition", checks.repetition(question)),
             ("leak", checks.leak(question)),
-            ("not_standalone", checks.not_standalone(question)),
+            ("not_standalone", None if follows else checks.not_standalone(question)),
             ("not_standalone", checks.points_outside(question)),
-            ("not_standalone", checks.pointing(question)),
+            ("not_standalone", None if follows else checks.pointing(question)),
             ("foreign_drug", names.foreign_drug(question, subject.known, same_language=same)),
             ("foreign_disease", names.foreign_disease(question, subject.known, same_language=same)),
-            ("foreign_name", checks.foreign_name(question, subject.known) if same else None),
+            ("foreign_name", checks.foreign_name(question, subject.known) if same and not follows else None),
         )
     )
 

@@ -32,3 +32,10 @@ def test_a_stance_is_held_against_the_passage(answer: str, passage: str, languag
 def test_a_question_that_the_passage_only_asks_is_no_stance() -> None:
     passage = "We asked whether shaving before surgery reduces the rate of wound infection after surgery."
     assert turned_round("Shaving before surgery does not reduce the rate of wound infection.", passage, "en") is None
+
+
+def test_a_no_in_reply_turns_nothing_round() -> None:
+    passage = "Blisters of a sunburn should be left closed, since opened blisters can become infected."
+    assert turned_round(f"No, {passage[0].lower()}{passage[1:]}", passage, "en") is None
+    passage = "婴儿晒伤后必须就医，不要自行涂药。"
+    assert turned_round(f"不可以，{passage}", passage, "zh") is None
