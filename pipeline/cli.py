@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from data_cards.cards import render_cards
+from data_cards.course import schedule_report
 from pipeline.clean import CleanConfig, clean_text
 from pipeline.lexicon import advice, make_lexicon
 from pipeline.line import read_line, train_directory
@@ -22,7 +23,15 @@ from pipeline.provenance import explain, trace
 from pipeline.purge import purge_source
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.sample import sample, what_came
-from pipeline.shards import ContractError, is_complete, link_latest, only_run, read_manifest, shards_of
+from pipeline.shards import (
+    ContractError,
+    is_complete,
+    link_latest,
+    only_run,
+    read_manifest,
+    shards_of,
+    write_atomically,
+)
 from pipeline.stages import STAGE_NAMES, Line, Step, run_line
 from unify.accept import accept
 from unify.budget import Stopped
@@ -99,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         "show some of the pairs made last, beside their passages, also while rewriting runs",
         "RECIPE",
     )
+    add(
+        "schedule",
+        _schedule,
+        "show the share of each kind as training goes on: expected, weighted by learning rate, and realised",
+        "RECIPE",
+    )
     add("show", _show, "print a recipe resolved: cards, settings, what is made", "RECIPE")
     for name, command, help in (
         ("ls", _ls, "list what is on disk"),
@@ -163,6 +178,15 @@ def _rewriting(line: Line) -> Step:
             f"{line.recipe.path}: got sources of ready-made pairs alone, expected one with text to rewrite"
         )
     return step
+
+
+def _schedule(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe)
+    text, picture = schedule_report(line, train_directory(line))
+    path = line.recipe.cards_folder / line.recipe.name / "schedule.svg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, picture)
+    print(f"{text}picture: {path}")
 
 
 def _show(options: argparse.Namespace) -> None:

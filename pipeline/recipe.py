@@ -50,6 +50,10 @@ class SourceCard(Config):
     revision: str | None = None
     edition: str | None = None
     valid_until: datetime.date | None = None
+    rows: int | None = Field(
+        default=None, ge=1, description="pairs, as published; for `onestage schedule` before a run"
+    )
+    mean_tokens: float | None = Field(default=None, gt=0, description="of a pair, counted on a sample; likewise")
     egress: Literal["any", "local"] = "any"
 
 

@@ -98,6 +98,10 @@ def plan_order(
     slots_K = rows_K * epochs_K
     tokens_K /= np.maximum(rows_K, 1)
     if config.tokens is not None and len(names):
+        if np.isnan(tokens_K).any():
+            raise RecipeError(
+                "[prioritize] tokens: got a budget, expected rows that are encoded, whose tokens are known"
+            )
         slots_K = np.rint(slots_K * config.tokens / (slots_K * tokens_K).sum())
     law = _law(slots_K.astype(np.int64), names, {group: origin for origin, group in group_of.items()}, config)
     return Plan(names, group_of, rows_K.astype(np.int64), tokens_K, law)
