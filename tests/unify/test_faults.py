@@ -34,7 +34,7 @@ def faults_and_ends(folder: Path, passages: int, in_flight: int) -> tuple[Counte
     given = [passage(FACT, title=f"Gout {number}", doc=f"web/{number}") for number in range(passages)]
     config = CONFIG.model_copy(update={"shard_passages": 256, "tries": 1})
     with fast_server(folder, "--faults", "0.4") as url:
-        settings = recipe(folder, url, in_flight=in_flight, timeout=2.0, retries=2, max_outage=5.0)
+        settings = recipe(folder, url, in_flight=in_flight, timeout=2.0, retries=2, max_outage=60.0)
         out = rewrite([shard(folder, given)], config, settings)
         log = log_of(url)
     end = {row["passage_id"]: "pair" for row in rows_of(out)}
