@@ -65,6 +65,9 @@ AXES = {
         {"left": r"left", "right": r"right"},
         {"with": r"with", "without": r"without"},
         {"effective": r"effective(?:ly)?|safe", "ineffective": r"ineffective(?:ly)?|unsafe"},
+        {"high": r"high", "low": r"low"},
+        {"common": r"common(?:ly)?", "rare": r"uncommon(?:ly)?|rare(?:ly)?"},
+        {"significant": r"significant(?:ly)?", "insignificant": r"insignificant(?:ly)?"},
     ),
 }
 # One pattern an axis, its poles the groups; an English word stands alone.

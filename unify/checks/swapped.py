@@ -25,10 +25,12 @@ def swapped_name(answer: str, passage: str, language: str) -> str | None:
     """Find what an answer has in the place of a drug or disease of the passage; both are in the language (zh, en)."""
     theirs = [sentence for sentence in read_sentences(passage, language) if sentence.names]
     for said in read_sentences(answer, language):
+        if said.text in passage:
+            continue
         shares = [(len(said.terms & there.terms) / max(1, len(said.terms)), -n) for n, there in enumerate(theirs)]
         for share, number in sorted(shares, reverse=True)[:NEAREST]:
             there = theirs[-number]
-            if share < ALIKE or said.text in there.text:
+            if share < ALIKE:
                 break
             if found := _swapped(said.text, there.text, there.names, language):
                 return found
