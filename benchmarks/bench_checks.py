@@ -327,7 +327,7 @@ def main() -> None:
     for name, reasons_meant in MEANT.items():
         for language in ("en", "zh"):
             sets = {source: counts for (one, lang, source), counts in found.items() if (one, lang) == (name, language)}
-            counts = sum(sets.values(), Counter())
+            counts = sum(sets.values(), Counter[str]())
             n = counts.total()
             if not n:
                 continue

@@ -8,7 +8,9 @@ import re
 from random import Random
 
 # not the numbers of items (2.), which state nothing
-NUMBER = re.compile(r"(?<![\w.\-/^])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\d.]*[)）、]|\.(?!\d)|[-–][a-zA-Z]\b|\w*\d)")
+NUMBER = re.compile(
+    r"(?<![\w.\-/^])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\d.]*[)）、]|\.(?!\d)|[-–][a-zA-Z]\b|\w*\d)"
+)
 HAN_NUMBER = re.compile(r"[二三四五六七八九十百]+(?=[天日周岁次例名人片粒钱两升斤枚克月年分])")
 # a unit and what it is swapped for
 UNITS = [

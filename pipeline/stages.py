@@ -120,7 +120,7 @@ STAGES = (
         over="stream",
         files=("regenerate",),
         parent="passage_id",
-        version=7,
+        version=8,
     ),
     Stage(
         "mix",
