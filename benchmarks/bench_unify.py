@@ -32,7 +32,7 @@ from unify.request import Ask, Request, Response, RewriteConfig, request_of
 
 MODEL = "smollm2-135m-instruct"
 IN_FLIGHT, REQUESTS, ROUNDS = 512, 2500, 5
-SERVER_IN_FLIGHT, SERVER_REQUESTS, SERVER_TOKENS = 64, 128, 48
+SERVER_IN_FLIGHT, SERVER_REQUESTS, SERVER_TOKENS = 32, 96, 24
 PASSAGE = (
     "Gout is an inflammatory arthritis caused by monosodium urate crystals in the joints. It often begins at night. "
     "Low-dose colchicine relieves an acute attack of gout and commonly causes diarrhoea. "
@@ -47,7 +47,7 @@ def requests_of(model: str, run: str, number: int, max_tokens: int) -> Iterator[
     """Yield requests like those of a passage; no two runs share a prompt or its beginning."""
     config = RewriteConfig(model=model, temperature=0.7)
     for index in range(number):
-        prompt = f"{run}, {index}. {PASSAGE * 4}\nAsk a question that this answers."
+        prompt = f"{run}, {index}. {PASSAGE * (1 if max_tokens == SERVER_TOKENS else 4)}\nAsk a question that this answers."
         request = request_of(config, [("user", prompt)], names=(f"{run}/{index}",), max_tokens=max_tokens)
         if max_tokens == SERVER_TOKENS:  # both loops get as many tokens from a real server
             request.parameters["extra_body"]["ignore_eos"] = True  # type: ignore[index]
