@@ -16,7 +16,15 @@ from pipeline.recipe import Config
 from pipeline.records import uniform
 
 StyleName = Literal[
-    "huatuo2", "excerpt", "heading", "translation", "drug_label", "classical", "multiple_choice", "consultation"
+    "huatuo2",
+    "excerpt",
+    "heading",
+    "translation",
+    "drug_label",
+    "classical",
+    "multiple_choice",
+    "consultation",
+    "not_stated",
 ]  # a file each in unify/styles; new ones go to the end
 Weight = Annotated[float, Field(ge=0)]
 

@@ -48,6 +48,9 @@ FAULTS = {
         "supported_option": "the text says this answer, too, so that it is not wrong",
         "unsupported_key": "the chosen sentences do not say the correct answer",
         "wrong_dose": "the text does not give this dose in this way",
+        "not_asked": "the question has to have the missing words as they are",
+        "off_topic": "the question is about something else than the text",
+        "stated": "the text may answer this; ask for something that it leaves open",
     },
     "zh": {
         "copied_answer": "问题里已经说出了答案",
@@ -74,6 +77,9 @@ FAULTS = {
         "supported_option": "这个答案原文也说到了，不能算错",
         "unsupported_key": "所选句子没有说出正确答案",
         "wrong_dose": "原文没有这样的用法用量",
+        "not_asked": "所缺的内容要与问题里的字完全一样",
+        "off_topic": "问的不是原文所讲的对象",
+        "stated": "原文可能回答了这一点，请问原文没有说到的内容",
     },
 }  # what a reason says to a model; of the others the name alone
 PROMPTS = {language: "\n".join([REPAIR[language], *FAULTS[language].values()]) for language in REPAIR}
