@@ -47,7 +47,9 @@ def requests_of(model: str, run: str, number: int, max_tokens: int) -> Iterator[
     """Yield requests like those of a passage; no two runs share a prompt or its beginning."""
     config = RewriteConfig(model=model, temperature=0.7)
     for index in range(number):
-        prompt = f"{run}, {index}. {PASSAGE * (1 if max_tokens == SERVER_TOKENS else 4)}\nAsk a question that this answers."
+        prompt = (
+            f"{run}, {index}. {PASSAGE * (1 if max_tokens == SERVER_TOKENS else 4)}\nAsk a question that this answers."
+        )
         request = request_of(config, [("user", prompt)], names=(f"{run}/{index}",), max_tokens=max_tokens)
         if max_tokens == SERVER_TOKENS:  # both loops get as many tokens from a real server
             request.parameters["extra_body"]["ignore_eos"] = True  # type: ignore[index]

@@ -32,6 +32,8 @@ class Fake:
     reply: Callable[[dict[str, Any]], Reply]
     model: str = "fake-model"
     fingerprint: str | None = "fp_fake"
+    answers_as: str | None = None  # the model's name in answers, if it is another one
+    root: str = "/models/fake"  # what its list says is behind the name
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -64,6 +66,7 @@ def _serve(fake: Fake, loop: asyncio.AbstractEventLoop, ready: threading.Event) 
 
     async def models(_: web.Request) -> web.Response:
         entry = {"id": fake.model, "object": "model", "created": 0, "owned_by": "fake", "max_model_len": 2048}
+        entry["root"] = fake.root
         return web.json_response({"object": "list", "data": [entry]})
 
     async def completions(request: web.Request) -> web.Response:
@@ -115,7 +118,7 @@ def _completion(fake: Fake, body: dict[str, Any], reply: Reply) -> dict[str, Any
         "id": "x",
         "object": "chat.completion",
         "created": 0,
-        "model": fake.model,
+        "model": fake.answers_as or fake.model,
         "system_fingerprint": fake.fingerprint,
     }
     return head | {"choices": choices, "usage": usage}

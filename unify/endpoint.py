@@ -136,8 +136,8 @@ def gist(error: BaseException, key: str) -> str:
     """Say in one line, and without the key, what a server or the way to it did."""
     cause = f": {error.__cause__}" if isinstance(error, openai.APIConnectionError) and error.__cause__ else ""
     status = f"HTTP {error.status_code}: " if isinstance(error, openai.APIStatusError) else ""
-    said = str(error)[:2000] or type(error).__name__
-    return " ".join(f"{status}{said}{cause}".replace(key, "<key>").split())[:300]
+    said = f"{status}{str(error) or type(error).__name__}{cause}".replace(key, "<key>")  # before a cut could halve it
+    return " ".join(said[:2000].split())[:300]
 
 
 async def _post(endpoint: Endpoint, body: Mapping[str, Any], timeout: float) -> bytes:

@@ -198,17 +198,33 @@ def test_a_server_that_takes_no_response_format_is_asked_without_it_from_then_on
     assert ["response_format" in body for body in fake.asked()] == [True, False, False]
 
 
-def test_a_model_that_changes_behind_its_name_ends_the_run() -> None:
-    with fake_server(lambda _: Reply()) as fake:
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"fingerprint": "fp_other"}, "was fake-model@fp_fake, is fake-model@fp_other; start the old one"),
+        ({"answers_as": "other-model"}, "was fake-model@fp_fake, is other-model@fp_fake; start the old one"),
+        ({"root": "/models/other"}, "/models/fake.* is .*/models/other.*; start the old one"),
+    ],
+)
+def test_a_model_that_changes_behind_its_name_ends_the_run(changed: dict[str, str], told: str) -> None:
+    replies = [
+        Reply(),
+        Reply(),
+        Reply(status=500),
+        Reply(),
+    ]  # preflight, one answer, and a failure, so that it is greeted
+
+    with fake_server(lambda _: replies.pop(0) if "root" in changed else Reply()) as fake:
 
         async def go() -> None:
-            settings = RunConfig()
+            settings = RunConfig(retries=0)
             async with connected(lambda: settings, lambda: [fake.url], PREFLIGHT, lambda _: None) as ask:
                 await ask(a_request())
-                fake.fingerprint = "fp_other"
+                for name, value in changed.items():
+                    setattr(fake, name, value)
                 await ask(a_request())
 
-        with pytest.raises(RecipeError, match="was fake-model@fp_fake, is fake-model@fp_other; start the old one"):
+        with pytest.raises(RecipeError, match=told):
             asyncio.run(go())
 
 
