@@ -31,7 +31,7 @@ from unify.checks.verdict import Subject, judge_answer, judge_question
 from unify.request import RewriteConfig
 
 LIMITS = RewriteConfig(min_answer_chars=10)  # of exams many a true answer is shorter than what rewriting asks for
-PAIRS = 120  # a set, at most
+PAIRS = 200  # a set, at most
 CNXML = "{http://cnx.rice.edu/cnxml}"
 OPENING = re.compile(
     r"It|This|These|They|Also|However|In addition|Other|其|这|该|本|此|它|[-|#>]|\d"
