@@ -252,6 +252,7 @@ class Mixture:
     lengths: Counter[int] = field(default_factory=Counter)  # tokens of an example -> how many
     positions: Counter[str] = field(default_factory=Counter)  # kind -> places in the training order
     packed: dict[str, Counter[str]] = field(default_factory=dict)  # split -> rows, tokens, padding, targets
+    displaced: tuple[float, int] | None = None  # rows by which packing moved examples ahead: mean, most
 
 
 def mixture(stages: Stages) -> Mixture:
@@ -270,6 +271,10 @@ def mixture(stages: Stages) -> Mixture:
             BATCH_ROWS, columns=["split", "input_ids", "labels", "seq_lens"]
         ):
             _count_packed(found, batch)
+    for directory in stages.get("pack", ()):
+        figures = read_manifest(directory).get("figures", {}) if is_complete(directory) else {}
+        if examples := figures.get("train_examples"):
+            found.displaced = figures["train_displaced_rows"] / examples, figures["train_displaced_rows_max"]
     return found
 
 

@@ -18,7 +18,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class Written:
     rows_out: int
     dropped: dict[str, dict[str, int]]  # source -> reason -> rows
     kept: dict[str, int]  # source -> rows
+    figures: dict[str, int] = field(default_factory=dict)  # what the stage says of its rows: sums; `_max`, maxima
 
 
 def part_name(index: int) -> str:
@@ -118,7 +119,7 @@ def write_part(
     """Write the kept rows of a marked table as one part, and what was dropped beside it.
 
     Args:
-        marked: N rows of the record plus `drop_reason` and `drop_detail`.
+        marked: N rows of the record plus `drop_reason` and `drop_detail`; `figures` in its schema's metadata, as JSON.
         rows_in: input rows that these N rows account for.
         keep_every_text: keep all dropped rows whole, not only KEPT_TEXTS a reason.
 
@@ -132,10 +133,15 @@ def write_part(
     kept = _without_nulls(kept.cast(record), directory, index)
     dropped = marked.filter(pc.is_valid(reasons))
     written = Written(
-        rows_in=rows_in, rows_out=kept.num_rows, dropped=_count_drops(dropped), kept=_count(kept, "source")
+        rows_in=rows_in,
+        rows_out=kept.num_rows,
+        dropped=_count_drops(dropped),
+        kept=_count(kept, "source"),
+        figures=json.loads((marked.schema.metadata or {}).get(b"figures", b"{}")),
     )
     _write_parquet(directory / f"dropped-{index:05d}.parquet", _dropped_rows(dropped, keep_every_text))
-    metadata = {"onestage": json.dumps(vars(written), sort_keys=True)}
+    told = {name: value for name, value in vars(written).items() if name != "figures" or value}
+    metadata = {"onestage": json.dumps(told, sort_keys=True)}
     _write_parquet(directory / part_name(index), kept.replace_schema_metadata(metadata))
     return written
 
@@ -160,9 +166,13 @@ def publish(directory: Path, manifest: dict[str, Any], working: Path | None = No
     working = working or hidden(directory)
     shutil.rmtree(working / "scratch", ignore_errors=True)
     shards, rows_in, rows_out, dropped, by_source = [], 0, 0, Counter[str](), dict[str, dict[str, Any]]()
+    figures: dict[str, int] = {}
     for part in parts_of(working):
         written = written_of(part)
         shards.append({"name": part.name, "rows": written.rows_out, "sha256": file_sha256(part)})
+        for name, value in written.figures.items():
+            known = figures.get(name, 0)
+            figures[name] = max(known, value) if name.endswith("_max") else known + value
         rows_in += written.rows_in
         rows_out += written.rows_out
         for source in sorted({*written.kept, *written.dropped}):
@@ -177,6 +187,7 @@ def publish(directory: Path, manifest: dict[str, Any], working: Path | None = No
         "rows_out": rows_out,
         "dropped": dict(sorted(dropped.items())),
         "by_source": by_source,
+        **({"figures": figures} if figures else {}),
         "shards": shards,
     }
     write_atomically(working / "manifest.json", json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
@@ -252,9 +263,9 @@ def only_run(output: Path) -> Iterator[None]:
 
 
 def _without_nulls(rows: pa.Table, directory: Path, index: int) -> pa.Table:
-    for field in rows.schema:
-        if not field.nullable and rows[field.name].null_count:
-            raise ContractError(f"{directory.name}/{part_name(index)}: null in column {field.name}, expected a value")
+    for column in rows.schema:
+        if not column.nullable and rows[column.name].null_count:
+            raise ContractError(f"{directory.name}/{part_name(index)}: null in column {column.name}, expected a value")
     return rows
 
 

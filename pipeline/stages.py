@@ -152,7 +152,7 @@ STAGES = (
         resumes=True,
         version=2,
     ),
-    Stage("pack", pack_sequences, PackConfig, ORDER, {"": PACKED_SEQUENCE}, over="corpus"),
+    Stage("pack", pack_sequences, PackConfig, ORDER, {"": PACKED_SEQUENCE}, over="corpus", version=2),
 )
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
 

@@ -176,6 +176,7 @@ class Fate:
                 rows = shard.read([*ID_COLUMNS, "messages"])
                 asked = zip(_rows_of(rows, is_pair=False), rows["messages"].to_pylist(), strict=True)
                 left = [(row.id, question_of(messages)) for row, messages in asked if self.of(row)[0] is None]
+                left = [(id, question) for id, question in left if question]  # raw text has none
                 yield [id for id, _ in left], [question for _, question in left]
 
         self.repeats = repeated_questions(read, min_jaccard, self.config.normalise)

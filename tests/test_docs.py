@@ -61,7 +61,7 @@ def test_every_module_is_in_the_tree_of_the_architecture():
     assert not missing
 
 
-@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").rglob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_and_its_cards_are_valid(recipe):
     read = load_recipe(recipe, (*STAGE_NAMES, "train"))
     assert read_configs(read)

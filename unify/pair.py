@@ -96,6 +96,7 @@ def example_of(passage: Passage, pair: Pair) -> dict[str, Any]:
     messages = [
         {"role": role, "content": text, "loss": role == "assistant"}
         for role, text in zip(("user", "assistant") * len(turns), said, strict=True)
+        if text or pair.reason  # raw text has no question; what was rejected stays as it came
     ]
     crossed = (("from_lang", passage.lang),) if pair.crosses(passage) else ()
     return _row(passage, pair.lang) | {

@@ -25,6 +25,7 @@ StyleName = Literal[
     "multiple_choice",
     "consultation",
     "not_stated",
+    "raw",
 ]  # a file each in unify/styles; new ones go to the end
 Weight = Annotated[float, Field(ge=0)]
 

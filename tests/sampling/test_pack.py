@@ -1,3 +1,4 @@
+import json
 import random
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.records import ENCODED, IGNORE_INDEX, ORDER, PACKED_SEQUENCE, marked_schema
-from pipeline.shards import ContractError, Shard
+from pipeline.shards import ContractError, Shard, hidden, publish, write_part
 from sampling import pack
 from sampling.pack import PackConfig, Placed, fill_rows, pack_sequences
 
@@ -22,7 +23,7 @@ def placed(lengths: list[int]) -> list[Placed]:
 
 def fill(lengths: list[int], row_tokens: int = 16, open_rows: int = 3) -> list[list[int]]:
     rows = fill_rows(placed(lengths), row_tokens=row_tokens, open_rows=open_rows)
-    return [[example.number for example in row] for row in rows]
+    return [[example.start for example in row.examples] for row in rows]
 
 
 @given(LENGTHS)
@@ -52,9 +53,42 @@ def test_an_example_goes_into_the_fullest_row_with_room():
     assert fill([9, 10, 5, 6, 16]) == [[0, 3], [1, 2], [4]]
 
 
+def next_best_fit(lengths: list[int], row_tokens: int, open_rows: int) -> list[list[int]]:
+    """The same by the book: a list of open rows, searched in full."""
+    done, window = [], []
+    for number, tokens in enumerate(lengths):
+        fits = [row for row in window if sum(lengths[other] for other in row) + tokens <= row_tokens]
+        if fits:
+            max(fits, key=lambda row: sum(lengths[other] for other in row)).append(number)
+            continue
+        if len(window) == open_rows:
+            done.append(window.pop(0))
+        window.append([number])
+    return [*done, *window]
+
+
+@given(LENGTHS, st.integers(1, 5), st.integers(1, 7))
+def test_rows_are_those_of_best_fit_by_the_book_whatever_the_batches(lengths, open_rows, at_once):
+    before, pack.ORDERED_AT_ONCE = pack.ORDERED_AT_ONCE, at_once
+    try:
+        assert fill(lengths, open_rows=open_rows) == next_best_fit(lengths, 16, open_rows)
+    finally:
+        pack.ORDERED_AT_ONCE = before
+
+
+@given(LENGTHS, st.integers(1, 5))
+def test_displacement_counts_the_rows_opened_since(lengths, open_rows):
+    filled = list(fill_rows(placed(lengths), row_tokens=16, open_rows=open_rows))
+    firsts = [row.examples[0].start for row in filled]
+    for place, row in enumerate(filled):
+        for example, ahead in zip(row.examples, row.ahead, strict=True):
+            assert ahead == sum(first <= example.start for first in firsts) - 1 - place
+            assert ahead < open_rows
+
+
 def test_padding_is_as_stated():
     lengths = np.clip(np.random.default_rng(0).lognormal(5.2, 0.75, 20_000), 8, 4096).astype(int).tolist()
-    rows = fill(lengths, row_tokens=4096, open_rows=32)[:-32]
+    rows = fill(lengths, row_tokens=4096, open_rows=PackConfig().open_rows)[:-32]
     assert 230 < np.mean(lengths) < 250
     assert 1 - sum(lengths[number] for row in rows for number in row) / (4096 * len(rows)) < 0.003
 
@@ -105,7 +139,7 @@ def parts(folder: Path, name: str, rows: list[dict[str, object]], schema: pa.Sch
 
 def packed(folder: Path, inputs: dict[str, list[Shard]], config: PackConfig) -> list[dict[str, object]]:
     tables = list(pack_sequences(inputs, config, folder))
-    assert all(table.schema.equals(marked_schema(PACKED_SEQUENCE)) for table in tables)
+    assert all(table.schema.equals(marked_schema(PACKED_SEQUENCE), check_metadata=False) for table in tables)
     assert all(table["drop_reason"].null_count == table.num_rows for table in tables)
     return [row for table in tables for row in table.to_pylist()]
 
@@ -140,6 +174,22 @@ def test_every_position_is_packed_once_and_every_held_out_row_once_behind_them(t
     held_out = [id for row in rows if row["split"] == "heldout" for id in row["example_ids"]]
     assert sorted(held_out) == sorted(row["example_id"] for row in encoded if row["split"] == "heldout")
     assert {epoch for row in rows if row["split"] == "heldout" for epoch in row["epochs"]} == {0}
+
+
+def test_padding_and_displacement_are_told(tmp_path):
+    inputs, *_ = world(tmp_path)
+    (table,) = pack_sequences(inputs, CONFIG, tmp_path)
+    rows = [row for row in table.to_pylist() if row["split"] == "train"]
+    told = json.loads(table.schema.metadata[b"figures"])
+    assert told["train_padding_tokens"] == sum(32 - sum(row["seq_lens"]) for row in rows)
+    assert told["train_examples"] == sum(len(row["seq_lens"]) for row in rows)
+    assert told["train_rows"] == len(rows)
+    assert 0 < told["train_displaced_rows_max"] < 4 <= told["train_displaced_rows"]
+    hidden(tmp_path / "made").mkdir()
+    write_part(hidden(tmp_path / "made"), 0, table, PACKED_SEQUENCE, rows_in=table.num_rows)
+    write_part(hidden(tmp_path / "made"), 1, table, PACKED_SEQUENCE, rows_in=table.num_rows)
+    doubled = {name: value if name.endswith("_max") else 2 * value for name, value in told.items()}
+    assert publish(tmp_path / "made", {})["figures"] == doubled
 
 
 def test_parts_and_a_second_run_change_nothing(tmp_path, monkeypatch):
