@@ -116,11 +116,10 @@ def fill_rows(examples: Iterable[Placed], *, row_tokens: int, open_rows: int) ->
     yield from window.values()
 
 
-@njit(
-    types.UniTuple(types.int64[::1], 2)(types.int64[::1], types.int64[::1], types.int64, types.int64),
-    nogil=True,
-    cache=True,
-)
+_COUNTS = types.int64[::1]
+
+
+@njit(types.Tuple((_COUNTS, _COUNTS))(_COUNTS, _COUNTS, types.int64, types.int64), nogil=True, cache=True)  # type: ignore[no-untyped-call]
 def plan_rows(
     tokens_E: NDArray[np.int64], free_W: NDArray[np.int64], opened: int, row_tokens: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
