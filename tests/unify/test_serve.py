@@ -262,8 +262,9 @@ def test_a_real_server_writes_pairs(style: str, vllm_url: str, server_folder: Pa
         assert row["messages"][0]["content"].endswith("?")
         assert all(made["model"].startswith(f"{SMOLLM2}@vllm-") for made in row["made_by"])
         if style == "excerpt":
-            (span,) = row["support"]
-            assert row["messages"][1]["content"] == texts[row["passage_id"]][span["start"] : span["end"]]
+            quoted = [texts[row["passage_id"]][span["start"] : span["end"]] for span in row["support"]]
+            assert quoted
+            assert all(sentence in row["messages"][1]["content"] for sentence in quoted)
 
 
 @pytest.mark.slow
