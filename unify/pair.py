@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.records import EXAMPLE, text_hash
@@ -78,6 +78,10 @@ class Pair:
     def answers(self) -> str:
         """All that it answers, of a dialogue in all turns."""
         return "\n".join([self.answer, *(answer for _, answer in self.more)])
+
+    def judged(self, found: tuple[str, str] | None) -> "Pair":
+        """Return the pair as it is judged: rejected for what was found (reason, detail), or as it is."""
+        return replace(self, reason=found[0], detail=found[1]) if found else self
 
     def crosses(self, passage: Passage) -> bool:
         """Tell whether the pair is in another language than its passage."""

@@ -201,7 +201,7 @@ def _pair_of(passage: Passage, quotation: Quotation, config: RewriteConfig) -> P
             ("not_standalone", elsewhere[0] if elsewhere else None),
         )
     ) or verdict.judge_excerpt(question, answer, ((0, len(quoted)),), verdict.subject_of(alone, "zh", config))
-    return replace(pair, reason=found[0], detail=found[1]) if found else pair
+    return pair.judged(found)
 
 
 def cut_from(quoted: str) -> str | None:

@@ -7,7 +7,7 @@ that a warning may come a turn later than the advice it belongs to. A passage is
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from unify import checks
 from unify.checks import Finding, verdict
@@ -138,7 +138,7 @@ async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]
     )
     support = supporting(passage, dialogue.advice, passage.lang) or ((0, len(passage.text)),)
     pair = Pair(STYLE, passage.lang, question, answer, support, values, taken.made, more=tuple(more))
-    return [replace(pair, reason=taken.finding[0], detail=taken.finding[1]) if taken.finding else pair]
+    return [pair.judged(taken.finding)]
 
 
 def read_dialogue(

@@ -426,7 +426,7 @@ def _pair_of(passage: Passage, field: Field, drug: str, config: RewriteConfig) -
             ("not_standalone", points[0] if points else None),
         )
     ) or verdict.judge_excerpt(question, answer, ((0, len(quoted)),), verdict.subject_of(alone, language, config))
-    return replace(pair, reason=found[0], detail=found[1]) if found else pair
+    return pair.judged(found)
 
 
 def _begun(name: str) -> str:

@@ -11,7 +11,7 @@ those before it and what they left out. With `excerpt_by = "program"`, for model
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.sentences import Span, split_sentences
 from unify import checks
@@ -207,7 +207,7 @@ async def _pair_of(passage: Passage, pairs: Sequence[Pair], config: RewriteConfi
     share = sum(end - start for start, end in quoted.spans) / max(1, len(quoted.answer))
     values = (("quoted", f"{min(1.0, share):.2f}"), *taken.checks)
     pair = Pair(STYLE, passage.lang, quoted.question, quoted.answer, quoted.spans, values, taken.made)
-    return replace(pair, reason=taken.finding[0], detail=taken.finding[1]) if taken.finding else pair
+    return pair.judged(taken.finding)
 
 
 def read_quoted(

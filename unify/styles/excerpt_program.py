@@ -6,7 +6,6 @@ that says most of what the answer is about is kept, if it passes the checks; if 
 
 import re
 from collections.abc import Set
-from dataclasses import replace
 
 from pipeline.records import uniform
 from pipeline.sentences import split_sentences
@@ -155,7 +154,7 @@ async def _pair_of(passage: Passage, span: tuple[int, int], config: RewriteConfi
     question = taken.value or ""
     values = (("fit", f"{fit(question, answer, passage):.2f}"), ("quoted", "1.00"), *taken.checks)
     pair = Pair(STYLE, passage.lang, question, answer, (span,), values, taken.made)
-    return replace(pair, reason=taken.finding[0], detail=taken.finding[1]) if taken.finding else pair
+    return pair.judged(taken.finding)
 
 
 def fit(question: str, answer: str, passage: Passage) -> float:

@@ -8,7 +8,7 @@ a hash of the passage's id, so that every letter is right as often, and explains
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.records import uniform
 from pipeline.sentences import Span, split_sentences
@@ -189,7 +189,7 @@ async def _pair_of(passage: Passage, pairs: Sequence[Pair], config: RewriteConfi
     share = min(1.0, sum(end - start for start, end in choice.spans) / max(1, len(answer)))
     values = (("key", LETTERS[choice.right]), ("quoted", f"{share:.2f}"), *taken.checks)
     pair = Pair(STYLE, passage.lang, choice.asked, answer, choice.spans, values, taken.made)
-    return replace(pair, reason=taken.finding[0], detail=taken.finding[1]) if taken.finding else pair
+    return pair.judged(taken.finding)
 
 
 def place(correct: str, wrong: Sequence[str], draw: float) -> tuple[tuple[str, ...], int]:

@@ -157,7 +157,7 @@ async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]
     share = min(1.0, sum(end - start for start, end in left_open.spans) / max(1, len(answer)))
     values = (("missing", left_open.missing), ("quoted", f"{share:.2f}"), *taken.checks)
     pair = Pair(STYLE, passage.lang, question, answer, left_open.spans, values, taken.made)
-    return [replace(pair, reason=taken.finding[0], detail=taken.finding[1]) if taken.finding else pair]
+    return [pair.judged(taken.finding)]
 
 
 def read_open(text: str, finish_reason: str, passage: Passage, config: RewriteConfig) -> tuple[Open, Finding | None]:

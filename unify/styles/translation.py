@@ -6,7 +6,6 @@ translated at a time. Numbers, length and language tell a translation from somet
 good one from a bad one.
 """
 
-from dataclasses import replace
 
 from pipeline.records import uniform
 from pipeline.sentences import Span, split_sentences
@@ -109,7 +108,7 @@ async def _pair_of(passage: Passage, run: Span, config: RewriteConfig, ask: Ask)
     tasks = TASKS[language]
     question = tasks[int(uniform(config.seed, STYLE, passage.id, str(run[0])) * len(tasks))].format(text=text)
     pair = Pair(STYLE, lang, question, taken.value or "", (run,), taken.checks, taken.made)
-    return replace(pair, reason=taken.finding[0], detail=taken.finding[1]) if taken.finding else pair
+    return pair.judged(taken.finding)
 
 
 def judge(text: str, answer: str, finish_reason: str, language: str) -> Finding | None:
