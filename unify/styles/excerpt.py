@@ -9,16 +9,14 @@ those before it and what they left out. With `excerpt_by = "program"`, for model
 `excerpt_program` does the choosing.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipeline.sentences import Span, split_sentences
 from unify import checks
 from unify.checks import Finding, verdict
-from unify.checks.qualifiers import qualifiers_beside
-from unify.coverage import asked_before, pairs_until_covered, sentences_left, sentences_of
+from unify.coverage import asked_before, pairs_until_covered, sentences_of
 from unify.pair import Pair, Passage
+from unify.quoting import Quoted, assemble, form_of, next_task, share_in, shared_messages
 from unify.request import Ask, RewriteConfig
 from unify.step import Step, take
 from unify.structured import read_json
@@ -45,7 +43,6 @@ SYSTEM = {
     "只问所选句子说到的内容。用 JSON 输出 question 和 answer，answer 是句子编号的列表；"
     "为了通顺，可以在编号之前放一个连接词，限于：" + " ".join(CONNECTING["zh"]),
 }
-FORM = {"en": "Text about {subject}:\n{sentences}\n\n{task}", "zh": "关于{subject}的原文：\n{sentences}\n\n{task}"}
 TASK = {
     "en": "Write a question and choose the sentences that answer it.",
     "zh": "请写出一个问题，并选出回答它的句子。",
@@ -107,22 +104,12 @@ EXAMPLES = {
 }
 
 
-def numbered(sentences: Sequence[str]) -> str:
-    """Write sentences a line each, as a model can point at them: from [1]."""
-    return "\n".join(f"[{number}] {' '.join(sentence.split())}" for number, sentence in enumerate(sentences, start=1))
-
-
-def _reply(question: str, answer: Sequence[int | str]) -> str:
-    return json.dumps({"question": question, "answer": list(answer)}, ensure_ascii=False)
-
-
 def _prefix(language: str) -> list[tuple[str, str]]:
-    """Build the messages that all passages of a language share."""
-    messages = [("system", SYSTEM[language])]
-    for subject, sentences, question, answer in EXAMPLES[language]:
-        form = FORM[language].format(subject=subject, sentences=numbered(sentences), task=TASK[language])
-        messages += [("user", form), ("assistant", _reply(question, answer))]
-    return messages
+    examples = [
+        (subject, sentences, {"question": question, "answer": list(answer)})
+        for subject, sentences, question, answer in EXAMPLES[language]
+    ]
+    return shared_messages(language, SYSTEM[language], TASK[language], examples)
 
 
 PREFIX = {language: _prefix(language) for language in SYSTEM}
@@ -145,15 +132,6 @@ SCHEMA = {
     }
     for language in SYSTEM
 }
-
-
-@dataclass(frozen=True)
-class Quoted:
-    """A question and the answer that a program put together, with the spans that it quotes; or the reply as it came."""
-
-    question: str = ""
-    answer: str = ""
-    spans: tuple[Span, ...] = ()
 
 
 def applies(passage: Passage, config: RewriteConfig) -> bool:
@@ -179,15 +157,8 @@ async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]
 async def _pair_of(passage: Passage, pairs: Sequence[Pair], config: RewriteConfig, ask: Ask) -> Pair:
     language = passage.language
     spans = split_sentences(passage.text, passage.lang)
-    sentences = [passage.text[slice(*span)] for span in spans]
-    task = TASK[language]
-    if pairs:
-        left = set(sentences_left(passage, pairs))
-        asked = "\n".join(f"- {pair.question}" for pair in pairs if pair.question)
-        numbers = [str(number) for number, span in enumerate(spans, start=1) if span in left]
-        task = NEXT[language].format(asked=asked, left=", ".join(numbers))
-    subject = passage.subject or sentences[0][:20]
-    form = FORM[language].format(subject=subject, sentences=numbered(sentences), task=task)
+    asked = [pair.question for pair in pairs if pair.question]
+    task = next_task(NEXT[language], passage, spans, pairs, asked) if pairs else TASK[language]
 
     def read(text: str, finish_reason: str) -> tuple[Quoted, Finding | None]:
         return read_quoted(text, finish_reason, passage, spans, pairs, config)
@@ -197,15 +168,14 @@ async def _pair_of(passage: Passage, pairs: Sequence[Pair], config: RewriteConfi
         "pair",
         language,
         MODEL_PROMPTS[language],
-        [*PREFIX[language], ("user", form)],
+        [*PREFIX[language], ("user", form_of(passage, spans, task))],
         read,
         config.max_question_tokens + TOKENS_A_SENTENCE * config.max_excerpt_sentences,
         SCHEMA[language],
     )
     taken = await take(step, passage, config, ask, config.tries)
     quoted = taken.value or Quoted()
-    share = sum(end - start for start, end in quoted.spans) / max(1, len(quoted.answer))
-    values = (("quoted", f"{min(1.0, share):.2f}"), *taken.checks)
+    values = (("quoted", f"{share_in(quoted.spans, quoted.answer):.2f}"), *taken.checks)
     pair = Pair(STYLE, passage.lang, quoted.question, quoted.answer, quoted.spans, values, taken.made)
     return pair.judged(taken.finding)
 
@@ -244,37 +214,3 @@ def read_quoted(
         )
         or verdict.judge_excerpt(question, quoted.answer, quoted.spans, subject)
     )
-
-
-def assemble(question: str, items: Sequence[int | str], passage: Passage, spans: Sequence[Span]) -> Quoted:
-    """Put an answer together from sentence numbers (from 1) and connecting words.
-
-    Sentences come in the passage's order, each once; one that points back comes behind those that it points at, without
-    which it would speak of nothing, and warnings beside what is recommended come with it. Connecting words stand before
-    the sentence that followed them in the reply, never first and never before a sentence that begins with such words.
-    """
-    words: dict[int, str] = {}
-    for word, item in zip(["", *items], items, strict=False):
-        if isinstance(item, int):
-            words.setdefault(item - 1, word if isinstance(word, str) else "")
-    chosen = set(words)
-    for index in sorted(words):
-        while index > 0 and checks.not_standalone(passage.text[slice(*spans[index])]):
-            index -= 1
-            chosen.add(index)
-    quoted = [spans[index] for index in sorted(chosen)]
-    beside = qualifiers_beside(quoted, passage.text, passage.title or "", passage.language)
-    chosen.update(index for index, span in enumerate(spans) if span in beside)
-    answer, kept = "", []
-    for index in sorted(chosen):
-        start, end = spans[index]
-        sentence, word = passage.text[start:end], words.get(index, "")
-        if answer and index - 1 in chosen:
-            answer += passage.text[spans[index - 1][1] : start]
-        elif answer:
-            answer += "" if passage.language == "zh" else " "
-        if answer and word and not checks.not_standalone(sentence):
-            answer += word + ("" if passage.language == "zh" else " ")
-        answer += sentence
-        kept.append((start, end))
-    return Quoted(question, answer, tuple(kept))

@@ -5,7 +5,6 @@ program sees that the sentences say the right option and that the passage says n
 a hash of the passage's id, so that every letter is right as often, and explains by quoting the sentences.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ from unify.checks import Finding, verdict
 from unify.checks.numerals import fold
 from unify.checks.polarity import turned_round
 from unify.checks.quantities import claims
-from unify.coverage import asked_before, pairs_until_covered, sentences_left, sentences_of
+from unify.coverage import asked_before, pairs_until_covered, sentences_of
 from unify.pair import Pair, Passage
+from unify.quoting import assemble, form_of, next_task, share_in, shared_messages
 from unify.request import Ask, RewriteConfig
 from unify.step import Step, take
 from unify.structured import read_json
-from unify.styles.excerpt import FORM, assemble, numbered
 
 STYLE = "multiple_choice"
 LETTERS = "ABCD"
@@ -95,13 +94,9 @@ ANSWERS = {
 }
 
 
-def _prefix(language: str) -> list[tuple[str, str]]:
-    subject, sentences, reply = EXAMPLES[language]
-    form = FORM[language].format(subject=subject, sentences=numbered(sentences), task=TASK[language])
-    return [("system", SYSTEM[language]), ("user", form), ("assistant", json.dumps(reply, ensure_ascii=False))]
-
-
-PREFIX = {language: _prefix(language) for language in SYSTEM}
+PREFIX = {
+    language: shared_messages(language, SYSTEM[language], TASK[language], [EXAMPLES[language]]) for language in SYSTEM
+}
 PROMPTS = {
     language: "\n".join([*(content for _, content in PREFIX[language]), NEXT[language], *ANSWERS[language]])
     for language in SYSTEM
@@ -168,26 +163,20 @@ async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]
 async def _pair_of(passage: Passage, pairs: Sequence[Pair], config: RewriteConfig, ask: Ask) -> Pair:
     language = passage.language
     spans = split_sentences(passage.text, passage.lang)
-    sentences = [passage.text[slice(*span)] for span in spans]
-    task = TASK[language]
-    if pairs:
-        left = set(sentences_left(passage, pairs))
-        asked = "\n".join(f"- {pair.question.splitlines()[0]}" for pair in pairs if pair.question)
-        numbers = [str(number) for number, span in enumerate(spans, start=1) if span in left]
-        task = NEXT[language].format(asked=asked, left=", ".join(numbers))
-    form = FORM[language].format(subject=passage.subject or sentences[0][:20], sentences=numbered(sentences), task=task)
+    asked = [pair.question.splitlines()[0] for pair in pairs if pair.question]
+    task = next_task(NEXT[language], passage, spans, pairs, asked) if pairs else TASK[language]
     draw = uniform(config.seed, STYLE, passage.id, str(len(pairs)))
 
     def read(text: str, finish_reason: str) -> tuple[Choice, Finding | None]:
         return read_choice(text, finish_reason, passage, spans, pairs, config, draw)
 
-    messages = [*PREFIX[language], ("user", form)]
+    messages = [*PREFIX[language], ("user", form_of(passage, spans, task))]
     step = Step(STYLE, "pair", language, PROMPTS[language], messages, read, REPLY_TOKENS, SCHEMA)
     taken = await take(step, passage, config, ask, config.tries)
     choice = taken.value or Choice()
     answer = answer_of(choice, language, draw) if choice.options else choice.proof
-    share = min(1.0, sum(end - start for start, end in choice.spans) / max(1, len(answer)))
-    values = (("key", LETTERS[choice.right]), ("quoted", f"{share:.2f}"), *taken.checks)
+    quoted = f"{share_in(choice.spans, answer):.2f}"
+    values = (("key", LETTERS[choice.right]), ("quoted", quoted), *taken.checks)
     pair = Pair(STYLE, passage.lang, choice.asked, answer, choice.spans, values, taken.made)
     return pair.judged(taken.finding)
 
@@ -203,9 +192,7 @@ def place(correct: str, wrong: Sequence[str], draw: float) -> tuple[tuple[str, .
 def answer_of(choice: Choice, language: str, draw: float) -> str:
     """Write the answer: the letter, and the sentences that prove it."""
     forms = ANSWERS[language]
-    chosen = forms[
-        int(draw * len(LETTERS) * len(forms)) % len(forms)
-    ]  # other digits of the draw than those of the place
+    chosen = forms[int(draw * len(LETTERS) * len(forms)) % len(forms)]  # other digits than those of the place
     return chosen.format(l=LETTERS[choice.right], key=choice.options[choice.right], proof=choice.proof)
 
 

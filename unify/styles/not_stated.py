@@ -6,7 +6,6 @@ passage before the question, since nothing is unknown but to a given text, and a
 quoting the sentences. Where in doubt it rejects: to call open what is said is the worse mistake.
 """
 
-import json
 import re
 from dataclasses import dataclass, replace
 
@@ -20,10 +19,10 @@ from unify.checks.quantities import claims
 from unify.checks.words import ASKING_ZH
 from unify.coverage import sentences_of
 from unify.pair import Pair, Passage
+from unify.quoting import assemble, form_of, share_in, shared_messages
 from unify.request import Ask, RewriteConfig
 from unify.step import Step, take
 from unify.structured import read_json
-from unify.styles.excerpt import FORM, assemble, numbered
 
 STYLE = "not_stated"
 MOST_CHARS = 3000  # of a passage that is put before its question
@@ -103,13 +102,9 @@ _AMOUNT = re.compile(
 )
 
 
-def _prefix(language: str) -> list[tuple[str, str]]:
-    subject, sentences, reply = EXAMPLES[language]
-    form = FORM[language].format(subject=subject, sentences=numbered(sentences), task=TASK[language])
-    return [("system", SYSTEM[language]), ("user", form), ("assistant", json.dumps(reply, ensure_ascii=False))]
-
-
-PREFIX = {language: _prefix(language) for language in SYSTEM}
+PREFIX = {
+    language: shared_messages(language, SYSTEM[language], TASK[language], [EXAMPLES[language]]) for language in SYSTEM
+}
 PROMPTS = {
     language: "\n".join([*(content for _, content in PREFIX[language]), *QUESTIONS[language], *ANSWERS[language]])
     for language in SYSTEM
@@ -135,10 +130,7 @@ def applies(passage: Passage, config: RewriteConfig) -> bool:
 async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]:
     """Write the one pair of a passage, kept or rejected."""
     language, spans = passage.language, split_sentences(passage.text, passage.lang)
-    sentences = [passage.text[slice(*span)] for span in spans]
-    subject = passage.subject or sentences[0][:20]
-    form = FORM[language].format(subject=subject, sentences=numbered(sentences), task=TASK[language])
-    messages = [*PREFIX[language], ("user", form)]
+    messages = [*PREFIX[language], ("user", form_of(passage, spans, TASK[language]))]
 
     def read(text: str, finish_reason: str) -> tuple[Open, Finding | None]:
         return read_open(text, finish_reason, passage, config)
@@ -154,8 +146,8 @@ async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]
     if left_open.spans:
         question = draw(QUESTIONS[language], "question").format(known=passage.text.strip(), question=question)
         answer = draw(ANSWERS[language], "answer").format(missing=left_open.missing, quoted=answer)
-    share = min(1.0, sum(end - start for start, end in left_open.spans) / max(1, len(answer)))
-    values = (("missing", left_open.missing), ("quoted", f"{share:.2f}"), *taken.checks)
+    quoted = f"{share_in(left_open.spans, answer):.2f}"
+    values = (("missing", left_open.missing), ("quoted", quoted), *taken.checks)
     pair = Pair(STYLE, passage.lang, question, answer, left_open.spans, values, taken.made)
     return [pair.judged(taken.finding)]
 

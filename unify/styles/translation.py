@@ -6,7 +6,6 @@ translated at a time. Numbers, length and language tell a translation from somet
 good one from a bad one.
 """
 
-
 from pipeline.records import uniform
 from pipeline.sentences import Span, split_sentences
 from unify import checks

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.sentences import split_sentences
 from tests.unify.passages import GAOXUEYA, GOUT, passage
+from unify import quoting
 from unify.pair import Pair, Passage
 from unify.request import Request, Response, RewriteConfig
 from unify.styles import excerpt
@@ -128,7 +129,7 @@ def test_without_connecting_words_an_answer_is_nothing_but_the_spans(
 ) -> None:
     one = passage(between.join(sentences))
     spans = split_sentences(one.text, "en")
-    quoted = excerpt.assemble("?", items, one, spans)
+    quoted = quoting.assemble("?", items, one, spans)
     bare = quoted.answer
     for words in excerpt.CONNECTING["en"]:
         bare = bare.replace(f"{words} ", "")
