@@ -23,11 +23,10 @@ import numpy as np
 from pipeline.recipe import Recipe, RecipeError
 from pipeline.records import text_hash
 from pipeline.shards import write_atomically
-from unify.forecast import Estimate
 from unify.pair import Passage, language_of
 from unify.request import RewriteConfig, StyleName
 from unify.styles import STYLES
-from unify.trial import Moment, Taken, in_flow, rewrite_some
+from unify.trial import Estimate, Moment, Taken, in_flow, rewrite_some
 
 PASSAGES = Path(__file__).with_name("accept_passages.toml")
 LANGS = {"zh": "zh-Hans", "en": "en", "classical": "lzh"}  # of a set's passages, where one does not name its own

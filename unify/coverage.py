@@ -96,12 +96,12 @@ def with_coverage(passage: Passage, pairs: Sequence[Pair]) -> list[Pair]:
     """
     kept = [pair for pair in pairs if pair.reason is None]
     answers = "\n".join(pair.answers for pair in kept)
-    sentences, numbers, names = sentences_of(passage), _numbers(passage.text), names_in(passage.text)
+    sentences, numbers, names = sentences_of(passage), _numbers(passage.text), untranslated_names(passage.text)
     left = sentences_left(passage, pairs)
     found = (
         ("sentences_carried", f"{len(sentences) - len(left)}/{len(sentences)}"),
         ("numbers_carried", f"{len(numbers & _numbers(answers))}/{len(numbers)}"),
-        ("names_carried", f"{len(names & names_in(answers))}/{len(names)}"),
+        ("names_carried", f"{len(names & untranslated_names(answers))}/{len(names)}"),
     )
     first = next((index for index, pair in enumerate(pairs) if pair.reason is None), 0)
     return [
@@ -143,13 +143,13 @@ def asked_before(question: str, pairs: Sequence[Pair]) -> str | None:
     return None
 
 
-def names_in(text: str) -> set[str]:
+def untranslated_names(text: str) -> set[str]:
     """Return the names in a text that are written alike in both languages: works, abbreviations, codes."""
     return set(_NAME.findall(text))
 
 
 def _numbers_and_names(text: str) -> set[Fraction | str]:
-    return {*_numbers(text), *names_in(text)}
+    return {*_numbers(text), *untranslated_names(text)}
 
 
 def _numbers(text: str) -> set[Fraction]:

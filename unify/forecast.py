@@ -22,7 +22,7 @@ from pipeline.shards import Shard, part_name
 from unify.pair import passage_of
 from unify.request import RewriteConfig
 from unify.rewrite import check_egress, check_sources, cut, pilot_documents
-from unify.trial import Taken, in_flow, rewrite_some, speed_of
+from unify.trial import Estimate, Taken, in_flow, rewrite_some, speed_of
 
 SAMPLE = 96  # passages, more where there are many strata
 LEAST = 2  # of a stratum, so that it has a variance
@@ -42,19 +42,6 @@ class Passages:
 
     number: int = 0
     drawn: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)  # a heap, the largest hash first
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A total, and the interval that holds it in nine samples of ten."""
-
-    expected: float
-    low: float
-    high: float
-
-    def times(self, factor: float) -> "Estimate":
-        """Scale it."""
-        return Estimate(self.expected * factor, self.low * factor, self.high * factor)
 
 
 def forecast(

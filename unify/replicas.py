@@ -115,13 +115,13 @@ def keep(output: Path, plan: Mapping[str, Any]) -> None:
         log.unlink()
     servers = [Server(output, number, **one) for number, one in enumerate(plan["servers"])]
     known = {**identity(os.getpid()), "wanted": plan["wanted"], "servers": []}
-    write_json(output / STATE, known)
+    write_state(output / STATE, known)
     with contextlib.ExitStack() as lock:
         try:
             while True:
                 _look_until_orphaned(output, servers, known)
-                lock.enter_context(alone(output))  # so that nobody takes over what is being stopped
-                if not lives(read_json(output / OWNER)):
+                lock.enter_context(locked(output))  # so that nobody takes over what is being stopped
+                if not lives(read_state(output / OWNER)):
                     break
                 lock.close()
         finally:
@@ -137,8 +137,8 @@ def _look_until_orphaned(output: Path, servers: Collection[Server], known: dict[
             server.look()
         if (told := [server.told() for server in servers]) != known["servers"]:
             known["servers"] = told
-            write_json(output / STATE, known)
-        if lives(read_json(output / OWNER)):
+            write_state(output / STATE, known)
+        if lives(read_state(output / OWNER)):
             owned = time.monotonic()
         time.sleep(TICK)
 
@@ -192,8 +192,8 @@ def answers(address: str, timeout: float) -> bytes | None:
         return None
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a file that `write_json` wrote; None where there is none."""
+def read_state(path: Path) -> dict[str, Any] | None:
+    """Read a file that `write_state` wrote; None where there is none."""
     try:
         read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -201,7 +201,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return read
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_state(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file at once or not at all."""
     working = path.with_name(f".{path.name}.{os.getpid()}")
     working.write_text(json.dumps(content), encoding="utf-8")
@@ -209,7 +209,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def alone(output: Path) -> Iterator[None]:
+def locked(output: Path) -> Iterator[None]:
     """Hold the lock under which servers are looked for, started, taken over and stopped."""
     with (output / "server.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

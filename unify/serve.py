@@ -24,7 +24,7 @@ import psutil
 from pipeline.recipe import Recipe, RecipeError, ServeConfig
 from unify.environment import ensure_environment
 from unify.placement import MEMORY_SHARE, gpus_here, has_gpu, plan_servers, size_of, split_cores
-from unify.replicas import OWNER, STATE, STOP_AFTER, alone, answers, identity, lives, members, read_json, write_json
+from unify.replicas import OWNER, STATE, STOP_AFTER, answers, identity, lives, locked, members, read_state, write_state
 from unify.weights import ensure_model
 
 CPU_SERVER = "vllm.entrypoints.openai.api_server"
@@ -68,9 +68,9 @@ async def running_servers(
         await asyncio.to_thread(_find_or_start, recipe, model, say)
         yield await _all_answering(output, model, recipe.serve.startup_timeout)
     finally:
-        with alone(output):
-            if _is_me(read_json(output / OWNER)):
-                for server in (read_json(output / STATE) or {"servers": []})["servers"]:
+        with locked(output):
+            if _is_me(read_state(output / OWNER)):
+                for server in (read_state(output / STATE) or {"servers": []})["servers"]:
                     if server["restarts"]:
                         say(f"{server['url']}: was started again {server['restarts']} times; its log: {server['log']}")
                 _stop(output)
@@ -132,12 +132,12 @@ def _find_or_start(recipe: Recipe, model: str, say: Callable[[str], None]) -> No
     program = [str(programs / "python"), *([str(programs / "vllm")] if gpu else ["-m", CPU_SERVER])]
     settings = serve.model_dump(exclude={"port", "startup_timeout"})
     wanted = {"program": program, "model": model, "path": path, "settings": settings}
-    with alone(output):
-        state, owner = read_json(output / STATE), read_json(output / OWNER)
+    with locked(output):
+        state, owner = read_state(output / STATE), read_state(output / OWNER)
         if state is not None and lives(state) and state["wanted"] == wanted:
             say(f"{output / STATE}: servers of {model} are running (process {state['pid']}); using them")
             if not lives(owner):
-                write_json(output / OWNER, identity(os.getpid()))
+                write_state(output / OWNER, identity(os.getpid()))
             return
         if lives(state) and owner is not None and lives(owner) and not _is_me(owner):
             raise RecipeError(
@@ -148,7 +148,7 @@ def _find_or_start(recipe: Recipe, model: str, say: Callable[[str], None]) -> No
         servers = _servers(serve, model, path, program, gpu=gpu, say=say)
         for server in servers:
             say(f"{server['url']}: starting a server of {model}; its log: {output / 'server-*.log'}")
-        write_json(output / OWNER, identity(os.getpid()))
+        write_state(output / OWNER, identity(os.getpid()))
         _start(output, {"wanted": wanted, "servers": servers})
 
 
@@ -219,7 +219,7 @@ async def _all_answering(output: Path, model: str, timeout: float) -> list[str]:
 
 def _kept(output: Path) -> list[dict[str, Any]]:
     """Read what is known of the servers of an output folder."""
-    state = read_json(output / STATE)
+    state = read_state(output / STATE)
     if state is None or not lives(state):
         raise RecipeError(f"{output / 'server.log'}: the servers are gone: {_last_words(output / 'server.log')}")
     servers: list[dict[str, Any]] = state["servers"]
@@ -228,7 +228,7 @@ def _kept(output: Path) -> list[dict[str, Any]]:
 
 def _stop(output: Path) -> None:
     """End what keeps the servers of an output folder, and whatever it leaves."""
-    state = read_json(output / STATE)
+    state = read_state(output / STATE)
     if state is None:
         return
     if lives(state):

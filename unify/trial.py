@@ -16,6 +16,19 @@ Moment = tuple[float, int]  # seconds of a clock, and the output tokens that wer
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A figure of all passages as some of them tell it, and the interval that it lies in."""
+
+    expected: float
+    low: float
+    high: float
+
+    def times(self, factor: float) -> "Estimate":
+        """Scale it."""
+        return Estimate(self.expected * factor, self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
 class Taken:
     """What rewriting one passage took, and the Example rows that came of it, kept and dropped."""
 

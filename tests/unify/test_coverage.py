@@ -40,7 +40,7 @@ def test_the_first_kept_pair_has_the_figures() -> None:
 
 def test_names_are_what_is_written_alike_in_both_languages() -> None:
     text = "《高血压防治指南》推荐测定HbA1c和LDL，维生素B12缺乏者应补充。"
-    assert coverage.names_in(text) == {"《高血压防治指南》", "HbA1c", "LDL", "B12"}
+    assert coverage.untranslated_names(text) == {"《高血压防治指南》", "HbA1c", "LDL", "B12"}
 
 
 def test_an_answer_rests_on_the_sentences_that_say_the_same() -> None:

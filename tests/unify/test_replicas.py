@@ -23,9 +23,9 @@ from unify.replicas import (
     answers,
     identity,
     lives,
-    read_json,
+    read_state,
     wait_after,
-    write_json,
+    write_state,
 )
 from unify.serve import _free_port
 
@@ -55,7 +55,7 @@ class Kept:
             ports.append(port := _free_port("127.0.0.1", port + 1))
         self.urls = [f"http://127.0.0.1:{port}/v1" for port in ports]
         self.owner = subprocess.Popen(["sleep", "600"])
-        write_json(output / OWNER, identity(self.owner.pid))
+        write_state(output / OWNER, identity(self.owner.pid))
         program = [sys.executable, "-m", "tests.fakes_vllm"]
         servers = [
             {"url": url, "command": [*program, "--port", str(port), path], "variables": {"PYTHONPATH": str(ROOT)}}
@@ -67,7 +67,7 @@ class Kept:
             self.keeper.stdin.write(json.dumps({"wanted": {}, "servers": servers}).encode())
 
     def told(self) -> list[dict[str, Any]]:
-        return (read_json(self.output / STATE) or {"servers": []})["servers"]
+        return (read_state(self.output / STATE) or {"servers": []})["servers"]
 
     def healthy(self, number: int) -> bool:
         return answers(self.urls[number].replace("/v1", "/health"), 1) is not None
@@ -116,7 +116,7 @@ def test_a_server_that_dies_or_hangs_is_started_again_and_counted(kept: Kept) ->
 def test_the_next_owner_takes_over_what_runs_and_all_stop_when_it_is_killed(kept: Kept) -> None:
     with subprocess.Popen(["sleep", "600"]) as heir:
         kept.owner.kill()
-        write_json(kept.output / OWNER, identity(heir.pid))
+        write_state(kept.output / OWNER, identity(heir.pid))
         kept.owner.wait()
         threading.Event().wait(1.0)  # longer than orphans are kept
         assert kept.healthy(0)

@@ -25,7 +25,7 @@ from tests.unify.test_two_servers import received
 from unify import environment
 from unify.environment import ensure_environment
 from unify.placement import has_gpu
-from unify.replicas import OWNER, STATE, read_json
+from unify.replicas import OWNER, STATE, read_state
 from unify.rewrite import RewriteConfig, rewrite_stage
 from unify.serve import _free_port, is_serving, running_servers, serve_arguments, server_variables
 from unify.weights import SMOLLM2
@@ -280,4 +280,4 @@ def test_a_server_that_cannot_start_says_why_in_one_line(server_folder: Path, tm
     with pytest.raises(RecipeError, match=r"the server ended: .*; its log: .*server-0\.log") as raised:
         asyncio.run(serve())
     assert "\n" not in str(raised.value)
-    assert read_json(tmp_path / "data" / STATE) is None
+    assert read_state(tmp_path / "data" / STATE) is None
