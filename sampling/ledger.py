@@ -12,7 +12,7 @@ from itertools import chain
 import pyarrow.compute as pc
 
 from pipeline.shards import ContractError, Shard
-from sampling.order import Origin, Plan
+from sampling.order import Origin, Plan, origins_of
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,14 @@ def _encoded(shards: Sequence[Shard], group_of: Mapping[Origin, int]) -> Iterato
     for shard in shards:
         rows = shard.read(["example_id", "split", *Origin._fields])
         train = rows.filter(pc.equal(rows["split"], "train"))
-        columns = (train[name].to_pylist() for name in Origin._fields)
-        groups = (group_of[Origin(*row)] for row in zip(*columns, strict=True))
+        groups = (group_of[origin] for origin in origins_of(train))
         yield from zip(train["example_id"].to_pylist(), groups, strict=True)
 
 
 def _ordered(shards: Sequence[Shard], group_of: Mapping[Origin, int]) -> Iterator[tuple[str, int, int]]:
     for shard in shards:
         rows = shard.read(["example_id", "epoch", *Origin._fields])
-        columns = (rows[name].to_pylist() for name in Origin._fields)
-        groups = [group_of[Origin(*row)] for row in zip(*columns, strict=True)]
+        groups = [group_of[origin] for origin in origins_of(rows)]
         yield from zip(rows["example_id"].to_pylist(), rows["epoch"].to_pylist(), groups, strict=True)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -58,6 +59,11 @@ class Origin(NamedTuple):
     kind: str
     source: str
     style: str
+
+
+def origins_of(rows: pa.Table) -> list[Origin]:
+    """Read the origin of each row of a table with the columns of Origin."""
+    return [Origin(*row) for row in zip(*(rows[name].to_pylist() for name in Origin._fields), strict=True)]
 
 
 @dataclass(frozen=True)

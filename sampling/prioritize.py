@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pipeline.records import ORDER, mark, uniform
 from pipeline.shards import Shard
 from sampling.law import draw_groups
-from sampling.order import Origin, Plan, plan_order
+from sampling.order import Origin, Plan, origins_of, plan_order
 from sampling.order import PrioritizeConfig as PrioritizeConfig
 
 PART_POSITIONS = 1 << 17
@@ -82,7 +82,7 @@ def count_origins(
     for shard in shards:
         encoded = shard.read([*Origin._fields, "split", *(["input_ids"] if with_tokens else [])])
         train = encoded.filter(pc.equal(encoded["split"], "train"))
-        origins = [Origin(*row) for row in zip(*(train[name].to_pylist() for name in Origin._fields), strict=True)]
+        origins = origins_of(train)
         rows.update(origins)
         if with_tokens:
             for origin, length in zip(origins, pc.list_value_length(train["input_ids"]).to_pylist(), strict=True):
@@ -146,14 +146,13 @@ class Permutations:
                 encoded = shard.read(["example_id", *Origin._fields, "split"])
                 rows = np.flatnonzero(pc.equal(encoded["split"], "train").to_numpy())
                 encoded = encoded.take(rows)
-                columns = (encoded[name].to_pylist() for name in Origin._fields)
                 ids = encoded["example_id"].to_pylist()
                 written = [id.encode() for id in ids]
                 slots = np.zeros(len(ids), SLOT)
                 slots["shard"], slots["row"] = number, rows
                 slots["id_bytes"] = [len(id) for id in written]
                 slots["id_start"] = ids_file.tell() + np.cumsum(slots["id_bytes"]) - slots["id_bytes"]
-                slots["origin"] = [origins[Origin(*row)] for row in zip(*columns, strict=True)]
+                slots["origin"] = [origins[origin] for origin in origins_of(encoded)]
                 ids_file.write(b"".join(written))
                 groups = group_of_origin[slots["origin"]]
                 for group in np.unique(groups).tolist():

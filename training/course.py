@@ -15,7 +15,7 @@ from pipeline.recipe import RecipeError, SourceCard
 from pipeline.shards import Shard
 from sampling.law import expected_drawn
 from sampling.mix import MixConfig
-from sampling.order import Origin, Plan, PrioritizeConfig, plan_order
+from sampling.order import Origin, Plan, PrioritizeConfig, origins_of, plan_order
 from sampling.prioritize import count_origins
 from training.config import TrainConfig
 from training.schedule import learning_rate
@@ -85,8 +85,7 @@ def realised_course(course: Course, plan: Plan, order: Sequence[Shard]) -> Cours
     groups = len(plan.names)
     for shard in order:
         rows = shard.read(["position", *Origin._fields])
-        columns = (rows[name].to_pylist() for name in Origin._fields)
-        group_P = np.array([plan.group_of[Origin(*row)] for row in zip(*columns, strict=True)], np.int64)
+        group_P = np.array([plan.group_of[origin] for origin in origins_of(rows)], np.int64)
         run_P = rows["position"].to_numpy() * RUNS // max(plan.law.num_slots, 1)
         drawn_SK[1:] += np.bincount(run_P * groups + group_P, minlength=RUNS * groups).reshape(RUNS, groups)
     return replace(course, drawn_SK=np.cumsum(drawn_SK, axis=0))
