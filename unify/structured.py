@@ -11,13 +11,21 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from unify.checks import without_thinking
+from unify.checks import Finding, without_thinking
 
 _TRAILING = re.compile(r",(?=\s*[}\]])")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\],]', re.DOTALL)  # a whole string, or what opens, ends or parts members
 _TYPES: Mapping[str, type | tuple[type, ...]] = {"string": str, "boolean": bool, "integer": int, "number": (int, float)}
 MOST_OPEN = 20  # brackets open at a time; what is deeper is none of our schemas
 NOTHING = object()
+
+
+def read_reply(text: str, finish_reason: str, schema: Mapping[str, Any]) -> tuple[Any, Finding | None]:
+    """Return what a reply says by a schema, or None and why it cannot be read: `cut_off`, or `unreadable`."""
+    if finish_reason == "length":
+        return None, ("cut_off", "finish_reason length")
+    reply = read_json(text, schema)
+    return reply, None if reply is not None else ("unreadable", text[:80])
 
 
 def read_json(text: str, schema: Mapping[str, Any]) -> Any | None:

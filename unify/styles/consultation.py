@@ -15,7 +15,7 @@ from unify.coverage import quoted_share, sentences_of, supporting
 from unify.pair import Pair, Passage
 from unify.request import Ask, RewriteConfig
 from unify.step import Step, take
-from unify.structured import read_json
+from unify.structured import read_reply
 
 STYLE = "consultation"
 LEAST_SENTENCES = 3  # of a passage that says enough for two rounds
@@ -145,11 +145,9 @@ def read_dialogue(
     text: str, finish_reason: str, passage: Passage, config: RewriteConfig
 ) -> tuple[Dialogue, Finding | None]:
     """Read a reply: the turns, and the first thing wrong with them."""
-    if finish_reason == "length":
-        return Dialogue(written=text), ("cut_off", "finish_reason length")
-    reply = read_json(text, SCHEMA)
-    if reply is None:
-        return Dialogue(written=text), ("unreadable", text[:80])
+    reply, broken = read_reply(text, finish_reason, SCHEMA)
+    if broken:
+        return Dialogue(written=text), broken
     turns = tuple((turn["patient"].strip(), turn["doctor"].strip()) for turn in reply["turns"])
     dialogue, subject = Dialogue(turns, text), verdict.subject_of(passage, passage.language, config)
     asked = "\n".join(patient for patient, _ in turns)

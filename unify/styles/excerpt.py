@@ -19,7 +19,7 @@ from unify.pair import Pair, Passage
 from unify.quoting import Quoted, assemble, form_of, next_task, share_in, shared_messages
 from unify.request import Ask, RewriteConfig
 from unify.step import Step, take
-from unify.structured import read_json
+from unify.structured import read_reply
 from unify.styles import excerpt_program
 
 STYLE = "excerpt"
@@ -189,11 +189,9 @@ def read_quoted(
         spans: the sentences as they were numbered, from 1.
         pairs: those asked before.
     """
-    if finish_reason == "length":
-        return Quoted(answer=text), ("cut_off", "finish_reason length")
-    reply = read_json(text, SCHEMA[passage.language])
-    if reply is None:
-        return Quoted(answer=text), ("unreadable", text[:80])
+    reply, broken = read_reply(text, finish_reason, SCHEMA[passage.language])
+    if broken:
+        return Quoted(answer=text), broken
     question, chosen = str(reply["question"]).strip(), [item for item in reply["answer"] if isinstance(item, int)]
     if strange := [number for number in chosen if not 1 <= number <= len(spans)]:
         return Quoted(question, text), ("no_such_sentence", f"{strange[0]} of {len(spans)}")

@@ -21,7 +21,7 @@ from unify.pair import Pair, Passage
 from unify.quoting import assemble, form_of, next_task, share_in, shared_messages
 from unify.request import Ask, RewriteConfig
 from unify.step import Step, take
-from unify.structured import read_json
+from unify.structured import read_reply
 
 STYLE = "multiple_choice"
 LETTERS = "ABCD"
@@ -206,11 +206,9 @@ def read_choice(
     draw: float,
 ) -> tuple[Choice, Finding | None]:
     """Read a reply: the question with its options in the order drawn, and the first thing wrong with them."""
-    if finish_reason == "length":
-        return Choice(proof=text), ("cut_off", "finish_reason length")
-    reply = read_json(text, SCHEMA)
-    if reply is None:
-        return Choice(proof=text), ("unreadable", text[:80])
+    reply, broken = read_reply(text, finish_reason, SCHEMA)
+    if broken:
+        return Choice(proof=text), broken
     if strange := [number for number in reply["sentences"] if not 1 <= number <= len(spans)]:
         return Choice(proof=text), ("no_such_sentence", f"{strange[0]} of {len(spans)}")
     question, language = reply["question"].strip(), passage.language

@@ -22,7 +22,7 @@ from unify.pair import Pair, Passage
 from unify.quoting import assemble, form_of, share_in, shared_messages
 from unify.request import Ask, RewriteConfig
 from unify.step import Step, take
-from unify.structured import read_json
+from unify.structured import read_reply
 
 STYLE = "not_stated"
 MOST_CHARS = 3000  # of a passage that is put before its question
@@ -154,11 +154,9 @@ async def write(passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]
 
 def read_open(text: str, finish_reason: str, passage: Passage, config: RewriteConfig) -> tuple[Open, Finding | None]:
     """Read a reply: the question with what it misses, and the first thing wrong with them."""
-    if finish_reason == "length":
-        return Open(quoted=text), ("cut_off", "finish_reason length")
-    reply = read_json(text, SCHEMA)
-    if reply is None:
-        return Open(quoted=text), ("unreadable", text[:80])
+    reply, broken = read_reply(text, finish_reason, SCHEMA)
+    if broken:
+        return Open(quoted=text), broken
     spans = split_sentences(passage.text, passage.lang)
     question, missing = reply["question"].strip(), reply["missing"].strip().strip("“”\"'")
     if strange := [number for number in reply["sentences"] if not 1 <= number <= len(spans)]:
