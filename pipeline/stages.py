@@ -73,7 +73,7 @@ class Stage:
 
 BOTH = {TEXT: PASSAGE, PAIRS: EXAMPLE}
 STAGES = (
-    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=16),
+    Stage("collect", collect_unit, CollectConfig, None, {TEXT: DOCUMENT, PAIRS: EXAMPLE}, over="cards", version=17),
     Stage("filter", filter_documents, FilterConfig, DOCUMENT, {TEXT: DOCUMENT}, files=("lexicons",), version=2),
     Stage(
         "boilerplate",

@@ -4,13 +4,15 @@ Which words are the article is trafilatura's judgement (Barbaresi, ACL 2021 demo
 and much of a whole book, so its words only choose among our own blocks of the page:
 
 1. a block is article when at least half of its runs of eight letters are in what trafilatura found;
-2. between the first and the last of these, so are headings, lists, tables and sentences, unless they are mostly links;
+2. between the first and the last of these, so are headings, captions, lists, tables and sentences, unless they are
+   mostly links;
 3. when what is chosen then has less than 60% of the page's prose, all blocks are taken that are not mostly links. Prose
    is paragraphs that end as sentences do, outside navigation, footers and hidden elements.
 """
 
 import logging
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -30,6 +32,7 @@ _SELF_CLOSED = re.compile(r"<(?P<name>[A-Za-z][\w:-]*)(?P<attributes>(?:\s[^<>]*
 _INLINE_TAG = re.compile(r"</?(?:font|b|i|u|em|strong|span|small|big|tt)\b[^<>]*>", re.IGNORECASE)
 _VOID = named("area base br col embed hr img input link meta param source track wbr")
 _RUN = 8  # letters; enough to be found by chance next to never, short enough for a Chinese heading
+_WITHIN_LINES = ("hi", "ref", "del")  # of trafilatura's elements: raised, lowered, set apart or linked words
 _MIN_FOUND, _MIN_PROSE = 0.5, 0.6
 _MAX_ELEMENTS = 30_000  # of a page that trafilatura is asked about: at worst its time is quadratic in them
 _MAX_TAGS = 1_000_000  # a page of nothing but paragraphs then takes 0.75 GB and 10 s
@@ -104,7 +107,7 @@ def _closed(tag: re.Match[str]) -> str:
 
 
 def _found(page: etree._Element) -> str:
-    """Return the words that trafilatura takes for the article, a line a node of text."""
+    """Return the words that trafilatura takes for the article, a line a paragraph, cell or item of a list."""
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # that it found nothing is for us to handle
     if sum(1 for _ in page.iter()) > _MAX_ELEMENTS:
         return ""
@@ -112,7 +115,12 @@ def _found(page: etree._Element) -> str:
         cell.attrib.pop("colspan", None)  # trafilatura makes that many cells, be it a billion
     found = trafilatura.bare_extraction(page, include_comments=False, include_tables=True, with_metadata=False)
     body = getattr(found, "body", None)
-    return "" if body is None else "\n".join(body.itertext())
+    if body is None:
+        return ""
+    for element in body.iter():
+        if element.tag not in _WITHIN_LINES:
+            element.text, element.tail = f"\n{element.text or ''}", f"\n{element.tail or ''}"
+    return "".join(body.itertext())
 
 
 def _article(pieces: Sequence[Piece], found: str) -> list[Piece]:
@@ -156,7 +164,8 @@ def _shares(pieces: Sequence[Piece], found: str) -> NDArray[np.float64]:
 
 
 def _letters(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text)
+    """Return the letters and digits of a text; raised ones, which our blocks write as such (m²), as plain ones."""
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text))
 
 
 def _run_hashes(text: str) -> NDArray[np.uint64]:

@@ -40,7 +40,7 @@ _MAX_COLUMNS = 200  # of a row, that spans may widen it to
 
 @dataclass(frozen=True)
 class Piece:
-    """A block of a page, what it is (heading, paragraph, list, table or code), and its characters inside links."""
+    """A block of a page, what it is (a heading, paragraph, caption, list, table or code), and its linked characters."""
 
     block: Block
     kind: str
@@ -120,6 +120,7 @@ class _Page:
     links: int = 0  # links that are open
     linked: int = 0
     anchors: list[bool] = field(default_factory=list)
+    captions: int = 0  # of figures, that are open
 
     def write(self, text: str | None) -> None:
         if text:
@@ -143,6 +144,7 @@ class _Page:
             self.parts.append("\n" if not self.counters else " ")
         elif tag in _BREAKS or tag in _ITEMS:
             self._break()
+            self.captions += tag == "figcaption"
         elif tag == "a":
             self.anchors.append(links)
             self.links += links
@@ -160,6 +162,7 @@ class _Page:
                 self._end_item()
         elif tag in _BREAKS or tag in _ITEMS:
             self._break()
+            self.captions -= tag == "figcaption"
         elif tag == "a" and self.anchors:
             self.links -= self.anchors.pop()
 
@@ -222,7 +225,8 @@ class _Page:
         for part in _PARAGRAPH_BREAK.split(text) if "\n" in text else (text,):
             body = "\n".join(filter(None, map(one_line, part.split("\n"))))
             if body:
-                self.finished.append(Piece(Block(PARAGRAPH, body), "paragraph", self.linked))
+                kind = "caption" if self.captions else "paragraph"
+                self.finished.append(Piece(Block(PARAGRAPH, body), kind, self.linked))
 
     def _finish_heading(self, text: str) -> None:
         if self.lines:

@@ -31,6 +31,7 @@ _JATS = Dialect(
     ),
 )
 _CITED = ("bibr", "fn", "table-fn", "corresp", "aff")  # marks that lead to a reference or a note
+_AROUND_TEX = re.compile(r"^.*\\begin\{document\}|\\end\{document\}.*$", re.DOTALL)  # a formula may be a whole document
 _EMPTY_BRACKETS = re.compile(r"\s*[\[(（［][\s,;，；–—-]*[\])）］]")
 
 
@@ -45,6 +46,10 @@ def _article(article: etree._Element, *, alone: bool) -> Item:
     for mark in article.iter("{*}xref"):
         if mark.get("ref-type") in _CITED:
             mark.clear(keep_tail=True)
+    for formula in article.iter("{*}tex-math"):
+        above = formula.getparent()
+        if above is not None and above.find("{*}math") is None:  # else MathML says the same in fewer marks
+            formula.tag, formula.text = "tex", one_line(_AROUND_TEX.sub("", formula.text or ""))
     about = article.find("{*}front/{*}article-meta")
     if about is None:
         about = article.find("{*}front-stub")

@@ -54,6 +54,8 @@ def text_of(body: str) -> str:
 @pytest.mark.parametrize(
     ("body", "text"),
     [
+        ("<p>10<sup>9</sup>/L</p><p>H<sub>2</sub>O</p><p><b>Dose</b>: 2</p>", "10⁹/L\n\nH2O\n\nDose: 2"),
+        ("<figure><img src=a.png><figcaption>Fig. 1 The kidney</figcaption></figure>", "Fig. 1 The kidney"),
         (
             "<table><caption>Table 1. Ions (mmol/L)</caption><thead><tr><th>Ion<th>Range</tr></thead>"
             "<tr><td>K<td>3.5<br>to 5</tr><tr><td>Na<td></tr></table>",

@@ -52,3 +52,11 @@ def test_items_of_a_counted_list_keep_their_numbers() -> None:
     named = "<list><list-item><label>(a)</label><p>rest</p></list-item><list-item><p>drink</p></list-item></list>"
     item = next(read_xml(f"<article><body><p>Do:{counted}{named}</p></body></article>".encode()))
     assert item.text == "Do:\n\n1. wash\n2. wait\n\n(a) rest\n- drink"
+
+
+def test_a_formula_is_its_mathml_or_where_there_is_none_its_tex() -> None:
+    tex = r"<tex-math>\documentclass{article}\usepackage{x}\begin{document}$$k = C / V$$\end{document}</tex-math>"
+    mathml = f"<alternatives>{tex}<math><mi>k</mi></math></alternatives>"
+    body = f"<p>So <inline-formula>{tex}</inline-formula> holds, and <inline-formula>{mathml}</inline-formula> too.</p>"
+    item = next(read_xml(f"<article><body>{body}</body></article>".encode()))
+    assert item.text == "So $$k = C / V$$ holds, and k too."
