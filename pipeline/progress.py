@@ -35,7 +35,7 @@ class Meter:
             self.bar.update(self.task, completed=self.done, rate=f"{rate:,.1f} {self.unit}/s {self.note}")
         elif self.plain and now - self.spoken >= PLAIN_EVERY:
             self.spoken = now
-            left = (self.total - self.done) / rate if rate else float("inf")
+            left = max(0, self.total - self.done) / rate if rate else float("inf")
             pace = f"{self.done:,} of {self.total:,} {self.unit}, {rate:,.1f}/s, {left:,.0f} s left"
             print(f"{self.label}: {pace} {self.note}".rstrip(), flush=True)
 

@@ -57,6 +57,7 @@ class Ledger:
         self.sent = Spent()  # of this run
         self.rejected: Counter[str] = Counter()  # rows of this run by drop reason
         self.kept = 0
+        self.asked = 0  # passages done of those that got a response in this run
         self._under_way = Spent()  # what was sent and is not kept yet may cost at most
         self._back = asyncio.Event()
         self._began: float | None = None
@@ -94,6 +95,7 @@ class Ledger:
         if passage_id not in self._asked:
             return  # all of it was in the journal: it costs nothing
         self._asked.remove(passage_id)
+        self.asked += 1
         if len(self._ends) == BREAKER_LAST:
             self._ends_by_reason[self._ends[0]] -= 1
         end = None if None in reasons else reasons[0]

@@ -29,6 +29,7 @@ class Reading:
 
     moment: float
     passages: int
+    asked: int  # of the passages, those for which the model was asked
     requests: int
     output_tokens: int
 
@@ -46,18 +47,32 @@ class Speeds:
         if len(self._readings) > SPEED_OVER:
             self.best = max(self.best, self.of("output_tokens"))
 
-    def of(self, name: str, over: int = SPEED_OVER) -> float:
-        """Return how much of something is done a second, over the last readings."""
+    def of(self, name: str) -> float:
+        """Return how much of something is done a second, over the last SPEED_OVER readings."""
         readings = self._readings
         if len(readings) < 2:
             return 0.0
-        first, last = readings[-min(over + 1, len(readings))], readings[-1]
+        first, last = readings[-min(SPEED_OVER + 1, len(readings))], readings[-1]
         return float(getattr(last, name) - getattr(first, name)) / max(last.moment - first.moment, 1e-9)
+
+    def seconds_for(self, passages: int) -> float | None:
+        """Reckon how long more passages take, by those done since the first response; None while none was asked.
+
+        Those that need no model come at once, while a server still starts; what they took says nothing of the others.
+        """
+        answered = [reading for reading in self._readings if reading.requests]
+        if not answered:
+            return None
+        before = [reading for reading in self._readings if not reading.requests][-1:]
+        first, last = (before or answered)[0], answered[-1]
+        if last.asked == first.asked:
+            return None
+        return passages * (last.moment - first.moment) / (last.passages - first.passages)
 
 
 def figures(ledger: Ledger, speeds: Speeds, progress: Meter, run: RunConfig, retries: int) -> dict[str, Any]:
     """Gather what is shown: speeds a second, counts of this run, and what the model has cost in this output folder."""
-    pace = speeds.of("passages", LEFT_OVER)
+    left = speeds.seconds_for(max(0, progress.total - progress.done))
     tokens = speeds.of("output_tokens")
     shown: dict[str, Any] = {
         "passages": progress.done,
@@ -71,7 +86,7 @@ def figures(ledger: Ledger, speeds: Speeds, progress: Meter, run: RunConfig, ret
         "requests": ledger.total.requests,
         "prompt_tokens": ledger.total.prompt_tokens,
         "output_tokens": ledger.total.output_tokens,
-        "seconds_left": round((progress.total - progress.done) / pace) if pace else None,
+        "seconds_left": None if left is None else round(left),
     }
     if run.budget.input_price or run.budget.output_price:
         shown["cost"] = round(cost(ledger.total, run.budget), 4)
@@ -101,7 +116,8 @@ async def shown_live(
     speeds = Speeds()
 
     def read() -> dict[str, Any]:
-        speeds.read(Reading(time.monotonic(), progress.done, ledger.sent.requests, ledger.sent.output_tokens))
+        sent = ledger.sent
+        speeds.read(Reading(time.monotonic(), progress.done, ledger.asked, sent.requests, sent.output_tokens))
         return figures(ledger, speeds, progress, run(), retries())
 
     def write() -> None:

@@ -9,14 +9,14 @@ from pipeline.progress import Meter
 from pipeline.recipe import BudgetConfig, RunConfig
 from unify.budget import Ledger
 from unify.journal import Spent
-from unify.meter import LEFT_OVER, SPEED_OVER, Reading, Speeds, figures, note, shown_live
+from unify.meter import SPEED_OVER, Reading, Speeds, figures, note, shown_live
 
 
 def readings(tokens_a_second: list[int]) -> Speeds:
     speeds, tokens = Speeds(), 0
     for second, more in enumerate([0, *tokens_a_second]):
         tokens += more
-        speeds.read(Reading(float(second), second, 2 * second, tokens))
+        speeds.read(Reading(float(second), second, second, 2 * second, tokens))
     return speeds
 
 
@@ -24,7 +24,6 @@ def test_speeds_are_those_of_the_last_thirty_seconds() -> None:
     speeds = readings([100] * 60 + [10] * SPEED_OVER)
     assert speeds.of("output_tokens") == pytest.approx(10)
     assert speeds.of("requests") == pytest.approx(2)
-    assert speeds.of("output_tokens", LEFT_OVER) == pytest.approx((6000 + 300) / 90)
 
 
 def test_the_best_stretch_is_sustained_and_no_single_second() -> None:
@@ -34,6 +33,28 @@ def test_the_best_stretch_is_sustained_and_no_single_second() -> None:
 
 def test_no_reading_has_no_speed() -> None:
     assert Speeds().of("requests") == 0
+
+
+def test_time_left_is_reckoned_from_the_first_response_on_and_unknown_before_an_asked_passage_is_done() -> None:
+    speeds, left = Speeds(), []
+    for moment, passages, asked, requests in (
+        (0.0, 0, 0, 0),
+        (1.0, 23, 0, 0),  # 23 passages without a model, while the server starts
+        (600.0, 23, 0, 0),
+        (601.0, 23, 0, 2),
+        (602.0, 24, 0, 4),  # one more without a model
+        (604.0, 25, 1, 6),
+        (610.0, 28, 4, 12),
+    ):
+        speeds.read(Reading(moment, passages, asked, requests, 10 * requests))
+        left.append(speeds.seconds_for(100))
+    assert left == [None] * 5 + [pytest.approx(100 * 4 / 2), pytest.approx(100 * 10 / 5)]
+
+
+def test_a_run_of_which_all_is_done_has_no_time_left() -> None:
+    run = RunConfig()
+    progress = Meter("rewrite", 0, "passages", done=60)
+    assert figures(Ledger(lambda: run, Spent()), readings([200] * 30), progress, run, retries=0)["seconds_left"] == 0
 
 
 def test_figures_say_speed_share_cost_rejections_and_time_left() -> None:
