@@ -33,6 +33,7 @@ from pipeline.progress import Meter, meter
 from pipeline.recipe import RecipeError
 from pipeline.records import KINDS, uniform
 from pipeline.shards import ContractError, only_run
+from training.attention import register_by_example
 from training.checkpoint import load_newest, remove_unfinished, save_checkpoint
 from training.config import TrainConfig
 from training.export import export
@@ -274,6 +275,7 @@ def load_model(config: TrainConfig, row_tokens: int) -> PreTrainedModel:
     Raises:
         RecipeError: there is no such model, or its positions do not reach over a packed row.
     """
+    register_by_example()
     try:
         model = AutoModelForCausalLM.from_pretrained(
             config.model, dtype=DTYPES[config.dtype], attn_implementation=config.attention

@@ -28,7 +28,7 @@ class TrainConfig(Config):
     grad_clip: float = Field(default=1.0, gt=0)
     dtype: Literal["bf16", "fp32"] = "bf16"
     attention: str = Field(
-        default="sdpa", description="an attention implementation of transformers that isolates examples"
+        default="sdpa", description="by_example, or an implementation of transformers that isolates examples"
     )
     zero_stage: int = Field(default=1, ge=0, le=3)
     gradient_checkpointing: bool = False

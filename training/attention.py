@@ -1,0 +1,69 @@
+"""Attention example by example: what a block-diagonal mask would hide is not computed at all.
+
+The attention implementation `by_example`, beside those of transformers. Of a row of T tokens sdpa with a mask computes
+all T * T products on a CPU; this computes the sum of the squared lengths of its examples, each causal.
+Legend: B rows, H heads, T tokens a row, D width of a head.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+BY_EXAMPLE = "by_example"
+
+
+def register_by_example() -> None:
+    """Let models be loaded with `attn_implementation="by_example"`."""
+    AttentionInterface.register(BY_EXAMPLE, attend_by_example)
+    AttentionMaskInterface.register(BY_EXAMPLE, _no_mask)
+
+
+def attend_by_example(
+    module: nn.Module,
+    query_BHTD: Tensor,
+    key_BHTD: Tensor,
+    value_BHTD: Tensor,
+    attention_mask: None,
+    *,
+    position_ids: Tensor,
+    sliding_window: int | None = None,
+    **settings: Any,
+) -> tuple[Tensor, None]:
+    """Attend to the tokens of one's own example up to oneself; an example begins at position 0.
+
+    Args:
+        key_BHTD: of as many heads as the values, or of a divisor of the queries' heads.
+        sliding_window: tokens that one sees, oneself included; none: all.
+
+    Returns:
+        (B, T, H, D), and no weights.
+
+    Raises:
+        ValueError: the model caps its scores or has attention sinks, which are not computed here.
+    """
+    if settings.get("s_aux") is not None:
+        raise ValueError(f"{BY_EXAMPLE}: got a model with attention sinks, expected none")
+    rows, _, width, _ = query_BHTD.shape
+    found = []
+    for row, positions_T in enumerate(position_ids.expand(rows, width)):
+        starts = torch.nonzero(positions_T == 0).flatten().tolist()
+        for start, stop in pairwise(sorted({0, *starts, width})):
+            pieces = (part[row : row + 1, :, start:stop] for part in (query_BHTD, key_BHTD, value_BHTD))
+            band = _band(stop - start, sliding_window, query_BHTD.device)
+            found.append(sdpa_attention_forward(module, *pieces, band, **settings)[0])
+    return torch.cat(found, 1).view(rows, width, *found[0].shape[2:]), None
+
+
+def _band(tokens: int, sliding_window: int | None, device: torch.device) -> Tensor | None:
+    if sliding_window is None or tokens <= sliding_window:
+        return None
+    behind_TT = torch.arange(tokens, device=device)[:, None] - torch.arange(tokens, device=device)
+    return (behind_TT >= 0) & (behind_TT < sliding_window)
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    """What the model asks for in place of a mask."""
