@@ -434,7 +434,7 @@ def check(arguments: argparse.Namespace) -> None:
             print(f"{backend} {name}: REFUSED: {error}")
         except Exception as error:  # what a library says of a backend that this machine does not have
             print(f"{backend} {name}: not here: {str(error).strip().splitlines()[0][:150]}")
-    model = LlamaForCausalLM(config).to(device)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32).to(device)
     whole = hidden_states(model, flat=False)
     with contextlib.suppress(RecipeError):
         check_isolation(
