@@ -32,10 +32,11 @@ from pipeline.shards import (
     shards_of,
     write_atomically,
 )
-from pipeline.stages import STAGE_NAMES, Line, Step, run_line
+from pipeline.stages import STAGE_NAMES, TABLES, Line, Step, run_line
 from unify.accept import accept
 from unify.budget import Stopped
 from unify.forecast import forecast
+from unify.judge import judge
 from unify.rewrite import RewriteConfig
 from unify.serve import serve_until_interrupted
 
@@ -133,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "accept", _accept, "try the model of a recipe on passages that ship with us, before a run is paid for", "RECIPE"
     )
+    add("judge", _judge, "have a model judge a sample of the pairs, and measure the judge beside it", "RECIPE")
     add("serve", _serve, "start the model servers of a recipe and stay until interrupted", "RECIPE")
     return parser
 
@@ -235,7 +237,7 @@ def _gc(options: argparse.Namespace) -> None:
 
 
 def _lexicon(options: argparse.Namespace) -> None:
-    made = make_lexicon(load_recipe(options.recipe, (*STAGE_NAMES, "train", "lexicon")))
+    made = make_lexicon(load_recipe(options.recipe, TABLES))
     for lang, (share, number) in made.accuracy.items():
         print(f"{lang}: {share:.3f} of {number:,} held-out passages told right")
     print(f"lexicon: {made.path}, {made.num_terms:,} terms; it goes with\n{advice(made)}")
@@ -260,6 +262,13 @@ def _accept(options: argparse.Namespace) -> None:
     line = read_line(options.recipe, through="collect")
     with only_run(line.recipe.output_folder):
         accept(cast(RewriteConfig, line.configs["rewrite"]), line.recipe)
+
+
+def _judge(options: argparse.Namespace) -> None:
+    line = read_line(options.recipe, "rewrite")
+    step = _rewriting(line)
+    with only_run(line.recipe.output_folder):
+        judge(cast(RewriteConfig, step.config), line.recipe, line.cards, step.directory, _made(line))
 
 
 def _serve(options: argparse.Namespace) -> None:

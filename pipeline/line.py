@@ -17,7 +17,7 @@ from pipeline.dedup import DedupConfig
 from pipeline.recipe import Config, Recipe, RecipeError, SourceCard, first_error, load_cards, load_recipe
 from pipeline.shards import file_sha256, is_complete, write_atomically
 from pipeline.sources import is_hub, source_files
-from pipeline.stages import PAIRS, STAGE_NAMES, STAGES, TEXT, Line, Stage, Step
+from pipeline.stages import PAIRS, STAGE_NAMES, STAGES, TABLES, TEXT, Line, Stage, Step
 from pipeline.worklist import CollectConfig
 from training.config import UNHASHED, TrainConfig
 from unify.rewrite import RewriteConfig, prompts_of
@@ -52,7 +52,7 @@ def read_line(path: str | Path, through: str = "pack", above: tuple[Path, ...] =
     Raises:
         RecipeError: a mistake in the recipe, a card, or a file that they name.
     """
-    recipe = load_recipe(path, (*STAGE_NAMES, "train", "lexicon"))
+    recipe = load_recipe(path, TABLES)
     if through not in STAGE_NAMES:
         raise RecipeError(f"--through: got {through!r}, expected one of {', '.join(STAGE_NAMES)}")
     cards = tuple(load_cards(recipe))

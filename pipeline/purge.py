@@ -33,7 +33,7 @@ class Remains:
 
     directories: tuple[Path, ...]  # stage directories
     unreadable: tuple[Path, ...]  # unfinished ones of the whole corpus with a scratch folder: nobody can tell
-    files: tuple[Path, ...]  # generated cards, logs of servers
+    files: tuple[Path, ...]  # generated cards, verdicts of a judge, logs of servers
     cached: tuple[Path, ...]  # fetched files and data sets
     responses: tuple[str, ...]  # request hashes in the journal
     trained: tuple[Path, ...]  # training runs that saw it; they are never removed
@@ -81,11 +81,12 @@ def find_remains(output: Path, source: str) -> Remains:
         path for path in (output / "cache" / "remote" / source, output / "cache" / "hub" / source) if path.exists()
     ]
     responses = responses_about(_journal(output), source, lambda: _requests_of_others(output, source))
+    judged = [path for path in sorted(output.glob("judge-*.jsonl")) if source.encode() in path.read_bytes()]
     logs = sorted(output.glob("server*.log"))  # a server may quote a prompt
     return Remains(
         tuple(held),
         tuple(path for path in scratch if path not in held),
-        (*files, *(logs if held else [])),
+        (*files, *judged, *(logs if held else [])),
         tuple(cached),
         tuple(responses),
         tuple(path.parent for path in sorted((output / "train").glob("*/metrics.jsonl")) if _saw(path, source)),

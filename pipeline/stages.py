@@ -155,6 +155,7 @@ STAGES = (
     Stage("pack", pack_sequences, PackConfig, ORDER, {"": PACKED_SEQUENCE}, over="corpus", version=2),
 )
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
+TABLES = (*STAGE_NAMES, "train", "lexicon", "judge")  # of a recipe
 
 
 @dataclass(frozen=True)

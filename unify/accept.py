@@ -89,10 +89,10 @@ def figures(taken: Sequence[Taken]) -> Iterator[str]:
     rows = [row for one in taken for row in one.rows]
     reasons = Counter(row["drop_reason"] for row in rows)
     kept = reasons.pop(None, 0)
-    yield f"{'pairs kept':<22}{_share(kept, len(rows), len(taken))}   {kept} of {len(rows)}"
+    yield f"{'pairs kept':<22}{share_of(kept, len(rows), len(taken))}   {kept} of {len(rows)}"
     if repairs := [check["value"] for row in rows for check in row["checks"] if check["name"].endswith("_repair")]:
         helped = repairs.count("passed")
-        share = _share(helped, len(repairs), min(len(repairs), len(taken)))
+        share = share_of(helped, len(repairs), min(len(repairs), len(taken)))
         yield f"{'repairs that helped':<22}{share}   {helped} of {len(repairs)}"
     for check, name in CARRIED.items():
         if (carried := ratio([_carried(one, check) for one in taken])) is not None:
@@ -100,7 +100,7 @@ def figures(taken: Sequence[Taken]) -> Iterator[str]:
     if (cost := ratio([(one.output_tokens, one.kept) for one in taken])) is not None:
         yield f"{'output tokens a pair':<22}{_estimate(cost, '{:,.0f}')}"
     for reason, count in reasons.most_common():
-        yield f"{reason:<22}{_share(count, len(rows), len(taken))}"
+        yield f"{reason:<22}{share_of(count, len(rows), len(taken))}"
 
 
 def spent(taken: Sequence[Taken], moments: Sequence[Moment]) -> Iterator[str]:
@@ -166,8 +166,9 @@ def _carried(taken: Taken, check: str) -> Part:
     return float(carried), float(there)
 
 
-def _share(count: int, total: int, passages: int) -> str:
-    return _estimate(wilson(count / max(total, 1), passages), "{:.0%}")
+def share_of(count: int, total: int, trials: int | None = None) -> str:
+    """Write a share with its interval; `trials` where fewer of the total are independent."""
+    return _estimate(wilson(count / max(total, 1), total if trials is None else trials), "{:.0%}")
 
 
 def _estimate(estimate: Estimate, form: str) -> str:

@@ -11,7 +11,7 @@ from pipeline.lexicon import make_lexicon
 from pipeline.line import read_line
 from pipeline.recipe import RecipeError, load_recipe
 from pipeline.shards import read_manifest
-from pipeline.stages import STAGE_NAMES, run_line
+from pipeline.stages import TABLES, run_line
 from tests import contract
 from tests.world import write_card
 
@@ -47,7 +47,7 @@ def sailing(tmp_path: Path) -> Path:
 
 
 def read(path: Path):
-    return load_recipe(path, (*STAGE_NAMES, "train", "lexicon"))
+    return load_recipe(path, TABLES)
 
 
 def test_words_of_the_seed_weigh_more_than_nothing_and_those_of_the_background_less(sailing: Path) -> None:
