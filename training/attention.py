@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 BY_EXAMPLE = "by_example"
 
@@ -31,6 +31,8 @@ def attend_by_example(
     *,
     position_ids: Tensor,
     sliding_window: int | None = None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
     **settings: Any,
 ) -> tuple[Tensor, None]:
     """Attend to the tokens of one's own example up to oneself; an example begins at position 0.
@@ -45,17 +47,29 @@ def attend_by_example(
     Raises:
         ValueError: the model caps its scores or has attention sinks, which are not computed here.
     """
-    if settings.get("s_aux") is not None:
-        raise ValueError(f"{BY_EXAMPLE}: got a model with attention sinks, expected none")
+    if settings.get("s_aux") is not None or settings.get("softcap") is not None:
+        raise ValueError(f"{BY_EXAMPLE}: got a model with attention sinks or capped scores, expected neither")
     rows, _, width, _ = query_BHTD.shape
     found = []
     for row, positions_T in enumerate(position_ids.expand(rows, width)):
         starts = torch.nonzero(positions_T == 0).flatten().tolist()
         for start, stop in pairwise(sorted({0, *starts, width})):
-            pieces = (part[row : row + 1, :, start:stop] for part in (query_BHTD, key_BHTD, value_BHTD))
-            band = _band(stop - start, sliding_window, query_BHTD.device)
-            found.append(sdpa_attention_forward(module, *pieces, band, **settings)[0])
-    return torch.cat(found, 1).view(rows, width, *found[0].shape[2:]), None
+            query_HTD, key_HTD, value_HTD = (part[row, :, start:stop] for part in (query_BHTD, key_BHTD, value_BHTD))
+            band_TT = _band(stop - start, sliding_window, query_BHTD.device)
+            found.append(
+                functional.scaled_dot_product_attention(
+                    query_HTD[None],
+                    key_HTD[None],
+                    value_HTD[None],
+                    attn_mask=band_TT,
+                    is_causal=band_TT is None,
+                    dropout_p=dropout,
+                    scale=scaling,
+                    enable_gqa=query_HTD.shape[0] != key_HTD.shape[0],
+                )
+            )
+    out_BTHD = torch.cat(found, 2).transpose(1, 2).view(rows, width, *query_BHTD.shape[1::2])
+    return out_BTHD, None
 
 
 def _band(tokens: int, sliding_window: int | None, device: torch.device) -> Tensor | None:
