@@ -230,6 +230,7 @@ def broken(
     names = names_in(text)
     drug_spans = [name.span for name in names if name.kind == "drug"]
     disease_spans = [name.span for name in names if name.kind == "disease"]
+    synonyms = {same for name in names for same in name.same}  # a drug by another name of its own is no fault
     unlike = [other for other in others if other.document != pair.document]
     made = {
         "number": breaking.break_number(text, random),
@@ -237,7 +238,7 @@ def broken(
         "dose": breaking.break_dose(text, random),
         "frequency": breaking.break_frequency(text, random),
         "drug": breaking_words.break_name(
-            text, drug_spans, [d for d in drugs[language] if d not in pair.text.lower()], random
+            text, drug_spans, [d for d in drugs[language] if d not in pair.text.lower() and d not in synonyms], random
         ),
         "disease": breaking_words.break_name(
             text, disease_spans, [d for d in OTHER_DISEASES[language] if d not in pair.text.lower()], random

@@ -12,6 +12,7 @@ NUMBER = re.compile(
     r"(?<![\w.\-/^])(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\d.]*[)）、]|\.(?!\d)|[-–][a-zA-Z]\b|\w*\d)"
 )
 HAN_NUMBER = re.compile(r"[二三四五六七八九十百]+(?=[天日周岁次例名人片粒钱两升斤枚克月年分])")
+ZERO = re.compile(r"(?<![\d.])0(?:\.0*)?\Z")
 # a unit and what it is swapped for
 UNITS = [
     line.split()
@@ -176,7 +177,7 @@ def break_number(text: str, random: Random) -> str | None:
     written = text[start:end]
     if not written[0].isdigit():
         other = random.choice([numeral for numeral in "二三四五六七八九" if numeral not in written])
-        return text[:start] + other + written[1:] + text[end:]
+        return text[:start] + other + (written if written[0] in "十百" else written[1:]) + text[end:]  # 十二, 三十二
     if random.random() < 0.3 and "," not in written:
         return text[:start] + (written.replace(".", "", 1) if "." in written else written + "0") + text[end:]
     at = random.choice([i for i, digit in enumerate(written) if digit.isdigit()])
@@ -185,13 +186,14 @@ def break_number(text: str, random: Random) -> str | None:
 
 
 def break_unit(text: str, random: Random) -> str | None:
-    """Swap the unit after one number for another of its kind or of another kind."""
+    """Swap the unit after one number for another of its kind or of another kind; 0 is the same in any unit."""
     places = []
     for unit, *others in UNITS:
         pattern = (
             rf"(?<=\d)(\s?){re.escape(unit)}(?![a-zA-Z/·])|(?<=[二三四五六七八九十半]){re.escape(unit)}(?![天次个周])"
         )
-        places += [(match, unit, others) for match in re.finditer(pattern, text)]
+        found = (match for match in re.finditer(pattern, text) if not ZERO.search(text, 0, match.start()))
+        places += [(match, unit, others) for match in found]
     if not places:
         return None
     match, unit, others = random.choice(places)

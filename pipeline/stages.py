@@ -120,7 +120,7 @@ STAGES = (
         over="stream",
         files=("regenerate",),
         parent="passage_id",
-        version=8,
+        version=9,
     ),
     Stage(
         "mix",

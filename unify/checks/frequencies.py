@@ -1,12 +1,14 @@
 """How often something is done, in Chinese and English, as times a day: tid, 每日三次 and every 8 hours are one."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
 from unify.checks.numerals import fold
+from unify.checks.places import Beside, beside
 
 _NUMBER = r"(?:\d+(?:\.\d+)?|[一二三四五六七八九十两再]|one|two|three|four|five|six|eight|ten|twelve)"
 _MANY = rf"(?P<low>{_NUMBER})(?:(?:\s?(?:-|~|至|到|或)\s?| to | or )(?P<high>{_NUMBER}))?"
@@ -103,10 +105,15 @@ def _value(written: str) -> Fraction:
 
 
 def wrong_frequency(answer: str, known: str) -> str | None:
-    """Find how often an answer says that something is done, where what is known says that of nothing."""
+    """Find how often an answer says that something is done, where what is known says that of nothing, or not there."""
     claimed = [frequency for frequency in read_frequencies(answer) if not frequency.loose]
     have = read_frequencies(known) if claimed else ()
-    return next(
-        (answer[one.start : one.end] for one in claimed if not any(other.allows(one) for other in have)),
-        None,
-    )
+    places: dict[Beside, list[Frequency]] = defaultdict(list)
+    for other in have:
+        for place in beside(other.start, other.end, fold(known)):
+            places[place].append(other)
+    for one in claimed:
+        here = [places[place] for place in beside(one.start, one.end, fold(answer)) if place in places]
+        if not all(any(other.allows(one) for other in there) for there in (have, *here)):
+            return answer[one.start : one.end]
+    return None

@@ -3,7 +3,8 @@
 A quantity that is written otherwise (毫克 for mg, 120 for 一百二十, mmol/L for mg/dL of a named analyte, °F for °C) is
 the same if its value is, exactly or within rounding to the digits written. A number that stands somewhere in a long
 passage proves little, so that words which an answer shares with the passage on both sides of a number must have that
-number there. What a passage says is always grounded in it.
+number there, and the ends of a range or the sides of a proportion must be so in the passage where it has one like it.
+What a passage says is always grounded in it.
 """
 
 import re
@@ -14,23 +15,28 @@ from fractions import Fraction
 from functools import lru_cache
 
 from unify.checks.numerals import fold
-from unify.checks.quantities import RATIO, Quantity, claims, read_quantities
+from unify.checks.places import Beside, beside
+from unify.checks.quantities import RATIO, Joined, Quantity, claims, counts, joined, read_quantities
 from unify.checks.units import ANALYTES, CLASSICAL, Dimension
 
 CELSIUS, FAHRENHEIT, DEGREE = ((("celsius", 1),), (("fahrenheit", 1),), (("degree", 1),))
-# Characters beside a number by which a place is known again: on both sides, or on one side alone; Han, others.
-BOTH, ALONE = (4, 10), (8, 24)
 
 _OPEN = re.compile(  # as in a table's cell, or before a word that is not what is counted
     r"\s?(?:$|[^a-z\s一-鿿])|\s(?:and|or|to|vs|versus|in|for|at|on|with|who|when|now|today|but|as|by|presenting)\b|[至到和或与]"
 )
 _AGED = re.compile(r"(?:\baged?|\bthan|\bunder|\bover|\bages)\s\Z")
-_MONTHS = re.compile(r"\b(jan|feb|mar|apr|may|june?|july?|aug|sep|oct|nov|dec)[a-z]*\b")
-_MONTH_NUMBERS = {"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6}
-_MONTH_NUMBERS |= {"jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
+_MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october"]
+_MONTHS += ["november", "december"]
+_SHORT = "jan|feb|mar|march|apr|may|jun|jul|aug|sept?|oct|nov|dec"  # and what also means something else
+_MONTH = re.compile(
+    rf"\b({'|'.join(name for name in _MONTHS if name not in _SHORT.split('|'))})\b"
+    rf"|\b({_SHORT})\.?,? (?=\d)|(?:(?<=\d )|(?<=\bin ))({_SHORT})\b"
+)
+_MONTH_NUMBERS = {name[:3]: number for number, name in enumerate(_MONTHS, 1)}
+# Words that a number stands behind, or a character that stands behind it, as its name: type 2, 2型.
+_LABEL = re.compile(r"\b(type|grade|stage|phase|class|group|level|category|step)s?[ -]?\Z")
+_LABEL_ZH = re.compile(r"\s?([型期级])")
 _DECADE = re.compile(r"(\d{1,2})世纪(\d)0年代")
-
-Beside = tuple[str, str]  # what stands before and after a number
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Known:
     sized: dict[Dimension, frozenset[Fraction]]
     written: frozenset[tuple[Fraction, str]]
     beside: dict[Beside, list[Quantity]]
+    joined: tuple[Joined, ...]
 
 
 def ungrounded_number(answer: str, known: str) -> str | None:
@@ -66,64 +73,64 @@ def _ungrounded(answer: str, known: str) -> tuple[tuple[str, bool], ...]:
         if quantity.number.ratio and quantity.number.script == "arabic"
         for place in range(quantity.start, quantity.number.end)
     }
-    found = []
+    found: list[tuple[int, int, bool]] = []
     for quantity in claimed:
         if quantity.start in shares and (shares[quantity.start] or quantity.number.ratio):
             continue
         if not _grounded(quantity, have, folded):
-            found.append((answer[quantity.start : quantity.end], quantity.value in have.values))
+            found.append((quantity.start, quantity.end, quantity.value in have.values))
         elif not quantity.name and (there := _altered(quantity, have, folded)):
-            found.append((answer[quantity.start : quantity.end], any(one.value == quantity.value for one in there)))
-    return tuple(found)
+            found.append((quantity.start, quantity.end, any(one.value == quantity.value for one in there)))
+    found += [(one.start, one.end, False) for one in counts(answer) if _altered(one, have, folded)]
+    if not found:
+        found += [(one.first.start, one.last.end, False) for one in joined(answer) if _joined_otherwise(one, have)]
+    return tuple((answer[start:end], elsewhere) for start, end, elsewhere in found)
 
 
 @lru_cache(maxsize=256)
 def read_known(text: str) -> Known:
     """Read what a text has for the quantities of others to be held against."""
     folded = fold(text)
-    extra = [Fraction(_MONTH_NUMBERS[name[:3]]) for name in _MONTHS.findall(folded)]
+    months = [found[found.lastindex or 0] for found in _MONTH.finditer(folded)]
+    extra = [Fraction(_MONTH_NUMBERS[name[:3]]) for name in months]
     extra += [Fraction((int(century) - 1) * 100 + int(decade) * 10) for century, decade in _DECADE.findall(folded)]
     sized: dict[Dimension, set[Fraction]] = defaultdict(set)
     bare, written, values = set(extra), set(), set(extra)
-    beside: dict[Beside, list[Quantity]] = defaultdict(list)
+    places: dict[Beside, list[Quantity]] = defaultdict(list)
     for quantity in read_quantities(text):
         if quantity.item:
             continue
-        for key in _beside(quantity, folded):
-            beside[key].append(quantity)
+        for place in _places(quantity, folded):
+            places[place].append(quantity)
         values.add(quantity.value)
         open_ended = quantity.unit is None and not quantity.name
+        open_ended &= quantity.value != 1 or quantity.number.script == "arabic"  # not the "one" of speech
         open_ended &= bool(
             _OPEN.match(folded, quantity.end) or _AGED.search(folded, max(0, quantity.start - 8), quantity.start)
         )
-        if quantity.listed or open_ended:
+        if open_ended:
             bare.add(quantity.value)
         if quantity.unit is not None:
             sized[quantity.unit.dimension].add(quantity.base)
             written.add((quantity.value, quantity.unit.name))
     frozen = {dimension: frozenset(of) for dimension, of in sized.items()}
-    return Known(folded, frozenset(values), frozenset(bare), frozen, frozenset(written), dict(beside))
+    return Known(folded, frozenset(values), frozenset(bare), frozen, frozenset(written), dict(places), joined(text))
 
 
-def _beside(quantity: Quantity, folded: str) -> Iterator[Beside]:
-    """Yield what a quantity's place is known by: a little on both sides, or more on one of them."""
-    before = "".join(folded[max(0, quantity.start - 40) : quantity.start].split())
-    after = "".join(folded[quantity.end : quantity.end + 40].split())
-    han_before, han_after = before[-1:] > "\u2e7f", after[:1] > "\u2e7f"
-    left, right = before[-BOTH[not han_before] :], after[: BOTH[not han_after]]
-    if len(left) == BOTH[not han_before] and len(right) == BOTH[not han_after]:
-        yield left, right
-    left, right = before[-ALONE[not han_before] :], after[: ALONE[not han_after]]
-    if len(left) == ALONE[not han_before]:
-        yield left, ""
-    if len(right) == ALONE[not han_after]:
-        yield "", right
+def _places(quantity: Quantity, folded: str) -> Iterator[Beside]:
+    """Yield what a quantity's place is known by: what stands beside it, and a word that it numbers."""
+    yield from beside(quantity.start, quantity.end, folded)
+    if quantity.unit is None and quantity.number.script == "arabic":
+        if label := _LABEL.search(folded, max(0, quantity.start - 12), quantity.start):
+            yield label[1], ""
+        if label := _LABEL_ZH.match(folded, quantity.end):
+            yield "", label[1]
 
 
 def _altered(quantity: Quantity, have: Known, folded: str) -> list[Quantity]:
     """List what stands in a place of the passage that the answer repeats with another quantity."""
-    for key in _beside(quantity, folded):
-        there = have.beside.get(key, [])
+    for place in _places(quantity, folded):
+        there = have.beside.get(place, [])
         if there and not any(_same(quantity, one) for one in there):
             return there
     return []
@@ -133,6 +140,17 @@ def _same(one: Quantity, other: Quantity) -> bool:
     if one.unit is None or other.unit is None or one.unit.name == other.unit.name:
         return one.value == other.value
     return one.base == other.base and one.unit.dimension == other.unit.dimension
+
+
+def _joined_otherwise(one: Joined, have: Known) -> bool:
+    """Tell whether the passage has one of two joined quantities with another in the place of the second or first."""
+    if one.mark == "/" and one.share in have.values:
+        return False
+    alike = [other for other in have.joined if other.mark == one.mark]
+    same = [(_same(one.first, other.first), _same(one.last, other.last)) for other in alike]
+    if (True, True) in same:
+        return False
+    return one.impossible or (True, False) in same or (False, True) in same
 
 
 def _grounded(quantity: Quantity, have: Known, answer: str) -> bool:

@@ -40,8 +40,32 @@ class Quantity:
         return self.value * self.unit.size if self.unit else self.value
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Two quantities in a row joined by a mark: "-" for the ends of a range, ":", "/" or "±"."""
+
+    first: Quantity
+    last: Quantity
+    mark: str
+
+    @property
+    def share(self) -> Fraction | None:
+        """The first by the last, where that can be."""
+        return self.first.value / self.last.value if self.last.value else None
+
+    @property
+    def impossible(self) -> bool:
+        """Whether it is a range of one unit that ends where it begins, or before."""
+        units = self.first.unit, self.last.unit
+        if self.mark != "-" or units[0] is None or units[1] is None:
+            return False
+        return units[0].dimension == units[1].dimension and self.first.base >= self.last.base
+
+
 _RANGE = re.compile(r"\s?(?:-{1,2}|~|至|到|to|±|\+/-|\+-)\s?")
 _LIST = re.compile(r"\s?(?:[,、，/;]|和|或|及|与|,? ?and|,? ?or)\s?")
+_JOINED = re.compile(r"\s?(?:(?P<range>[-~至到]|to)|(?P<other>[:∶比/]|±|\+/?-))\s?")
+_NAME_BEFORE = re.compile(r"(?:[a-wyz]|[a-z]x)-?\Z")  # a lone x multiplies
 _ITEM_BEFORE = re.compile(r"(?:\A|[\n。；;！？!?：:.]|\s)\s*[*#>\-•]{0,3}\s?[(]?\Z")
 _ITEM_AFTER = re.compile(r"\s?[)]|[.、](?!\d)")
 _REFERENCE_BEFORE = re.compile(r"\[(?:\d{1,3}[,，、\-]\s?){0,9}\Z")
@@ -61,7 +85,10 @@ _MEASURED = re.compile(r"\s?(?:次|例|名|人|倍|位|组|个|只|根|级|期|�
 def read_quantities(text: str) -> tuple[Quantity, ...]:
     """Read the quantities of a text in order; a place that can be read in several ways has each of them."""
     folded = fold(text)
-    read = [_with_unit(number, folded) for number in numbers(folded)]
+    read: list[Quantity] = []
+    for number in numbers(folded):
+        range_goes_on = any(one.unit and one.end == number.start - 1 for one in read[-3:])  # 24 hours-7 days
+        read.append(_with_unit(number, folded, range_goes_on))
     for i in range(len(read) - 2, -1, -1):
         here, after = read[i], read[i + 1]
         if here.unit is None and after.unit is not None and not here.name:
@@ -75,10 +102,10 @@ def read_quantities(text: str) -> tuple[Quantity, ...]:
     return tuple(read)
 
 
-def _with_unit(number: Number, folded: str) -> Quantity:
+def _with_unit(number: Number, folded: str, range_goes_on: bool) -> Quantity:
     start, end = number.start, number.end
     before = folded[start - 1 : start]
-    if number.script == "arabic" and re.search(r"[a-z]-?$", folded[max(0, start - 2) : start]):
+    if number.script == "arabic" and not range_goes_on and _NAME_BEFORE.search(folded, max(0, start - 3), start):
         return Quantity(start, end, number.value, None, number, name=True)
     if folded.startswith(" per cent", end) or folded.startswith("个百分", end):
         return Quantity(start, end + 9, number.value, Unit("%", RATIO.dimension, Fraction(1, 100)), number)
@@ -119,22 +146,45 @@ def _is_date(number: Number, unit: Unit, folded: str, before: str) -> bool:
     return unit.name == "日" and before == "月"
 
 
+@lru_cache(maxsize=512)
+def joined(text: str) -> tuple[Joined, ...]:
+    """Read the ranges and proportions of a text, in order."""
+    folded, read = fold(text), read_quantities(text)
+    found = []
+    for i, one in enumerate(read):
+        for other in read[i + 1 : i + 5]:
+            mark = _JOINED.fullmatch(folded, one.end, other.start) if one.end <= other.start < one.end + 5 else None
+            if mark and not one.item and not other.item and not one.name:
+                found.append(Joined(one, other, "-" if mark["range"] else mark["other"].replace("∶", ":")))
+    return tuple(found)
+
+
 def claims(answer: str) -> Iterator[Quantity]:
     """Yield the quantities of an answer that its passage has to have."""
     folded = fold(answer)
     for quantity in read_quantities(answer):
         number, value = quantity.number, quantity.value
-        if quantity.item or number.script == "word":
+        if quantity.item or number.script == "word" or _is_count(quantity, folded):
             continue
-        counted = value <= 10 and quantity.unit is None and _COUNTED.match(folded, quantity.end) is not None
         if number.script == "arabic":
-            if not counted:
-                yield quantity
-        elif number.script == "han":
-            if value != 1 and not counted and _says_how_much(quantity, folded):
-                yield quantity
-        elif value != 1 and not counted and (quantity.unit not in (None, RATIO) or value > 2):
             yield quantity
+        elif number.script == "han":
+            if value != 1 and _says_how_much(quantity, folded):
+                yield quantity
+        elif value != 1 and (quantity.unit not in (None, RATIO) or value > 2):
+            yield quantity
+
+
+def counts(answer: str) -> Iterator[Quantity]:
+    """Yield the quantities of an answer that count what it lists: a passage need not say so, but not otherwise."""
+    folded = fold(answer)
+    for one in read_quantities(answer):
+        if not one.item and (one.value != 1 or one.number.script == "arabic") and _is_count(one, folded):
+            yield one
+
+
+def _is_count(quantity: Quantity, folded: str) -> bool:
+    return quantity.value <= 10 and quantity.unit is None and _COUNTED.match(folded, quantity.end) is not None
 
 
 def _says_how_much(quantity: Quantity, folded: str) -> bool:

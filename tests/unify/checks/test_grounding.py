@@ -85,6 +85,38 @@ def test_a_number_of_another_place_is_found_where_the_words_around_are_repeated(
     assert ungrounded_number("Altogether, 30 people had no operation.", passage) is None
 
 
+ALIKE = [  # passage, an answer that says the same, one that does not, and what is found
+    ("每日60～90mg，分次服。", "每日60-90毫克。", "每日60～60mg。", "60～60mg"),
+    ("第2～3日出现黄疸，4～6日最重。", "第2至3天出现。", "第2～6日出现。", "2～6日"),
+    ("疗程2～3天，1天后复查。", "用2~3天。", "用2～1天。", "2～1天"),
+    ("信噪比为3∶1或2∶1。", "信噪比3:1。", "信噪比为3∶2。", "3∶2"),
+    ("宽度为间距的1/4～1/3，共2处。", "宽度为间距的四分之一到三分之一。", "宽度为间距的1/4～2/3。", "1/4～2/3"),
+    ("Give it for 24 hours–7 days; 7 hours are too short.", "24 hours to 7 days.", "24 hours–9 days.", "9 days"),
+    ("It is used in type 2 diabetes of grade 1.", "Type 2 diabetes is treated.", "Type 1 diabetes.", "1"),
+    ("2型糖尿病患者1例。", "2型糖尿病。", "1型糖尿病。", "1"),
+    ("Today there are 2 major types of it.", "Its 2 types are known.", "Today there are 6 major types of it.", "6"),
+    ("发病率=人数/受检人数x100%。", "人数/受检人数×100%。", "人数/受检人数x100‰。", "100‰"),
+    ("The disease may be found in December 2019.", "In 12/2019 it was.", "In 5 patients.", "5"),
+    ("In one of them, 200, 500, or 1500 mg was given.", "They took 500 mg.", "They took 500 mL.", "500 mL"),
+]
+
+
+@pytest.mark.parametrize(("passage", "same", "other", "evidence"), ALIKE)
+def test_a_range_a_proportion_and_a_label_are_those_of_the_passage(
+    passage: str, same: str, other: str, evidence: str
+) -> None:
+    assert (ungrounded_number(same, passage), wrong_unit(same, passage)) == (None, None)
+    assert (ungrounded_number(other, passage) or wrong_unit(other, passage)) == evidence
+
+
+def test_how_often_is_that_of_the_place_which_an_answer_repeats() -> None:
+    passage = (
+        "The first of these drugs is administered twice daily, whereas the other ones are administered only once daily."
+    )
+    assert wrong_frequency("The first of these drugs is administered once daily, whereas", passage) == "once daily"
+    assert wrong_frequency("Some are taken once daily.", passage) is None
+
+
 PIECES = st.sampled_from(
     [
         *(
@@ -117,7 +149,25 @@ PIECES = st.sampled_from(
             "2.",
             "第3天",
         ),
-        *("2~4周。", "5 mg/kg/d", "or 7 to 10", "10 000", "1,234", "120/80 mmHg.", "5月3日", "mg", "times a day", "半"),
+        *(
+            "2~4周。",
+            "5 mg/kg/d",
+            "or 7 to 10",
+            "10 000",
+            "1,234",
+            "120/80 mmHg.",
+            "5月3日",
+            "24 hours–7 days",
+            "type 2 ",
+            "3∶1",
+            "1/4～1/3",
+            "6个月～",
+            "in May",
+            "x100%",
+            "mg",
+            "times a day",
+            "半",
+        ),
     ]
 )
 
