@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +27,7 @@ import torch
 import torch.distributed as dist
 import transformers
 from deepspeed.accelerator import get_accelerator
+from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from pipeline.progress import Meter, meter
@@ -44,6 +45,7 @@ from training.metrics import Metrics, means, sum_over_ranks, tally
 from training.rows import PackedRows, Rows, micro_batches
 from training.schedule import learning_rate
 
+Sums = NDArray[np.float64]  # (2, codes): of losses, and of their tokens
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -107,13 +109,13 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
         )
     remove_unfinished(directory) if rank == 0 else None
     resumed = load_newest(engine, directory) or {"step": 0, "rows": 0, "heldout": {}}
-    state = State(resumed["step"], resumed["rows"], resumed["heldout"])
+    state = State(resumed["step"], resumed["rows"], resumed["heldout"], resumed.get("heldout_loss", {}))
     metrics = Metrics(directory, resumed_step=state.step) if rank == 0 else None
     if rank == 0:
         begun = (
             f"going on from step {state.step}"
             if state.step
-            else f"{sum(p.numel() for p in model.parameters()):,} parameters"
+            else f"{sum(getattr(p, 'ds_numel', p.numel()) for p in model.parameters()):,} parameters"
         )
         print(
             f"train: {rows.num_train:,} rows of {rows.row_tokens} tokens, {steps:,} steps, {world} processes, {begun}",
@@ -121,12 +123,22 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
         )
 
     def evaluate() -> None:
-        state.heldout[str(state.step)] = heldout_loss(engine, rows, config, rank, world, device, vocabulary)
+        by_kind, by_source = heldout_losses(engine, rows, config, rank, world, device, vocabulary)
+        state.heldout[str(state.step)] = means(by_kind, KINDS)
+        if by_kind[1].any():
+            state.heldout_loss[str(state.step)] = float(by_kind[0].sum() / by_kind[1].sum())
         if metrics:
-            metrics.write(state.step, {"heldout": state.heldout[str(state.step)]})
+            metrics.write(
+                state.step,
+                {
+                    "heldout": state.heldout[str(state.step)],
+                    "heldout_by_source": means(by_source, rows.sources),
+                    "heldout_loss": state.heldout_loss.get(str(state.step)),
+                },
+            )
 
     def save() -> None:
-        progress = {"key": directory.name, "step": state.step, "rows": state.rows, "heldout": state.heldout}
+        progress = {"key": directory.name, **asdict(state)}
         save_checkpoint(engine, directory, progress, keep=config.keep_checkpoints)
 
     # Loop.
@@ -243,15 +255,19 @@ class State:
     step: int
     rows: int  # the global cursor: train rows consumed, whatever the number of ranks
     heldout: dict[str, dict[str, float]] = field(default_factory=dict)  # step -> kind -> loss
+    heldout_loss: dict[str, float] = field(default_factory=dict)  # step -> loss a token
 
 
 @torch.no_grad()
-def heldout_loss(
+def heldout_losses(
     engine: Any, rows: PackedRows, config: TrainConfig, rank: int, world: int, device: torch.device, vocabulary: int
-) -> dict[str, float]:
-    """Return the mean loss of the held-out target tokens by kind; every rank takes part and gets all of it."""
+) -> tuple[Sums, Sums]:
+    """Return the sums of losses and the counts of the held-out target tokens by kind and by source.
+
+    Every rank takes part and gets all of it.
+    """
     engine.eval()
-    by_kind = np.zeros((2, len(KINDS)))
+    by_kind, by_source = np.zeros((2, len(KINDS))), np.zeros((2, len(rows.sources)))
     width = config.micro_batch_rows * world
     for start in range(rows.num_train, rows.num_rows, width):
         batch = rows.read(start, min(start + width, rows.num_rows), vocabulary=vocabulary)
@@ -265,8 +281,10 @@ def heldout_loss(
         )
         for piece, chunks in pieces:
             _, losses_N = engine(*_tensors(piece, device), chunks)
-            by_kind += tally(losses_N.double().cpu().numpy(), batch.kind_E[piece.target_examples()], len(KINDS))
-    return means(sum_over_ranks(by_kind, device), KINDS)
+            example_N, losses = piece.target_examples(), losses_N.double().cpu().numpy()
+            by_kind += tally(losses, batch.kind_E[example_N], len(KINDS))
+            by_source += tally(losses, batch.source_E[example_N], len(rows.sources))
+    return sum_over_ranks(by_kind, device), sum_over_ranks(by_source, device)
 
 
 def load_model(config: TrainConfig, row_tokens: int) -> PreTrainedModel:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -34,10 +35,13 @@ class Runs:
 
     def __init__(self, root: Path, model: Path, pack: Path) -> None:
         self.root, self.model, self.pack = root, model, pack
+        small = {"batch_rows": 4, "zero_stage": 1}
+        more, fewer = ("more-ranks", {**small, "zero_stage": 3}), ("fewer-ranks", small)
         self.printed = {
-            1: run_ranks([*self.tasks(1), *self.failing()], 1).stdout,
-            2: run_ranks(self.tasks(2), 2).stdout,
+            1: run_ranks([*self.tasks(1), *self.failing(), self.task(more[0], stop_after=3, **small)], 1).stdout,
+            2: run_ranks([*self.tasks(2), self.task(more[0], **more[1]), self.task(fewer[0], 2, **more[1])], 2).stdout,
         }
+        run_ranks([self.task(fewer[0], **fewer[1]), self.task("whole32-1", **small)])
 
     def task(self, name: str, stop_after: int | None = None, **settings: Any) -> dict[str, Any]:
         config = {**SETTINGS, "model": str(self.model), **settings}
@@ -45,8 +49,9 @@ class Runs:
 
     def tasks(self, ranks: int) -> list[dict[str, Any]]:
         every = {"batch_rows": 4, "save_every": 2, "keep_checkpoints": 2, "dtype": "bf16"}
+        kept = {"save_every": 1, "keep_checkpoints": STEPS}
         return [
-            *(self.task(f"zero{stage}-{ranks}", zero_stage=stage) for stage in range(4)),
+            *(self.task(f"zero{stage}-{ranks}", zero_stage=stage, **kept) for stage in range(4)),
             self.task(f"bf16-{ranks}", dtype="bf16"),
             self.task(f"bf16-zero0-{ranks}", dtype="bf16", zero_stage=0),
             self.task(f"whole-{ranks}", **every),
@@ -62,11 +67,23 @@ class Runs:
             self.task("accumulated", micro_batch_rows=3),
             self.task("one-batch", micro_batch_rows=8, gradient_checkpointing=True, eval_every=2, max_steps=2),
             self.task("diverges", learning_rate=1e15),
+            {**self.task("leaks"), "leak": True},
             self.task("moved", stop_after=1, batch_rows=4),
         ]
 
     def metrics(self, name: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.root / name / "metrics.jsonl").read_text().splitlines()]
+
+    def first_gradient(self, name: str) -> dict[str, torch.Tensor]:
+        """The gradient of the first step, from Adam's first moment behind it: (1 - beta) times that gradient."""
+        found: dict[str, dict[int, torch.Tensor]] = {}
+        for path in sorted((self.root / name / "step-1").glob("rank-*")):
+            for key, tensor in load_file(path).items():
+                place, _, kind = key.rpartition("/")
+                if kind == "exp_avg":
+                    parameter, _, start = place.rpartition("@")
+                    found.setdefault(parameter, {})[int(start)] = tensor / (1 - TrainConfig().betas[0])
+        return {key: torch.cat([parts[start] for start in sorted(parts)]) for key, parts in found.items()}
 
     def weights(self, name: str) -> dict[str, torch.Tensor]:
         return load_file(self.root / name / "hf" / "model.safetensors")
@@ -116,6 +133,22 @@ def test_loss_and_gradient_norm_are_those_of_one_big_batch(runs, oracle, stage, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_the_gradient_is_that_of_one_big_batch(runs, stage, ranks):
+    network = OutputLoss(AutoModelForCausalLM.from_pretrained(runs.model, dtype=torch.float32).train(), flat=False)
+    batch = PackedRows(runs.pack).read(0, 8, vocabulary=VOCABULARY)
+    assert len({int(batch.targets_N[start : start + 2].sum()) for start in range(0, 8, 2)}) > 1
+    (network(*map(torch.from_numpy, (batch.input_ids_NT, batch.positions_NT, batch.labels_NT)), 1)[0]).backward()
+    expected = {name: parameter.grad.flatten() for name, parameter in network.named_parameters()}
+    got = runs.first_gradient(f"zero{stage}-{ranks}")
+    assert got.keys() == expected.keys()
+    whole = torch.cat([expected[name] for name in expected]) / int(batch.targets_N.sum())
+    off = torch.cat([got[name] for name in expected]) - whole
+    assert float(off.norm() / whole.norm()) <= 1e-5
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["accumulated", "zero0-1", "zero0-2", "zero1-2", "zero2-1", "zero2-2", "zero3-1", "zero3-2"]
 )
@@ -154,7 +187,7 @@ def test_the_newest_checkpoints_stay_and_are_whole(runs):
         assert steps == ["step-4", "step-6"]
         manifest = json.loads((runs.root / name / "step-4" / "manifest.json").read_text())
         assert (manifest["step"], manifest["rows"], manifest["key"]) == (4, 16, name)
-        assert sum("optim_states" in file for file in manifest["files"]) == manifest["world_size"] == int(name[-1])
+        assert sum(file.startswith("rank-") for file in manifest["files"]) == manifest["world_size"] == int(name[-1])
         for file, size in manifest["files"].items():
             assert (runs.root / name / "step-4" / file).stat().st_size == size > 0
 
@@ -209,8 +242,15 @@ def test_the_export_loads_and_generates(runs, name):
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_stops_the_run_and_names_the_examples(runs):
+def test_a_model_that_lets_examples_leak_is_refused_before_the_first_step(runs):
     refused = [line for line in runs.printed[1].splitlines() if line.startswith("refused: ")]
+    assert any("packed examples leak into each other" in line for line in refused)
+    assert not (runs.root / "leaks" / "metrics.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_examples(runs):
+    refused = [line for line in runs.printed[1].splitlines() if "no number" in line]
     assert len(refused) == 1
     assert "step 2: got a loss that is no number on" in refused[0]
     assert "examples (train-8-0, " in refused[0]
@@ -219,19 +259,27 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_examples(runs):
 
 
 @pytest.mark.slow
-def test_leftovers_are_ignored_and_another_layout_is_refused(runs):
+def test_a_run_goes_on_with_other_ranks_and_zero_stages_in_the_same_order(runs):
+    whole = steps_of(runs, "whole32-1")
+    for name in ("more-ranks", "fewer-ranks"):
+        moved = steps_of(runs, name)
+        assert [line["rows"] for line in runs.metrics(name) if "rows" in line] == [4, 8, 12, 16, 20, 22]
+        assert moved == pytest.approx(np.array(whole), rel=1e-4)
+        for key, weight in runs.weights(name).items():
+            torch.testing.assert_close(weight, runs.weights("whole32-1")[key], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_leftovers_are_ignored_and_a_spoiled_checkpoint_is_refused(runs):
     moved = runs.root / "moved"
     assert [path.name for path in moved.glob("step-*")] == ["step-2"]
-    (moved / ".step-7" / "state").mkdir(parents=True)
-    (moved / ".step-7" / "state" / "mp_rank_00_model_states.pt").write_bytes(b"cut")
+    (moved / ".step-7").mkdir(parents=True)
+    (moved / ".step-7" / "rank-00000.safetensors").write_bytes(b"cut")
     (moved / ".hf").mkdir()
-    done = run_ranks([runs.task("moved", batch_rows=4)], 2)
-    assert f"refused: {moved / 'step-2'}: saved with world_size 1, this run has 2; expected the same" in done.stdout
-    spoiled = moved / "step-2" / "state" / "mp_rank_00_model_states.pt"
+    spoiled = moved / "step-2" / "rank-00000.safetensors"
     whole = spoiled.read_bytes()
     spoiled.write_bytes(whole[:-1])
-    again = run_ranks([runs.task("moved", batch_rows=4), runs.task("moved", batch_rows=4, zero_stage=2)])
-    assert "saved with zero_stage 1, this run has 2; expected the same" in again.stdout
+    again = run_ranks([runs.task("moved", batch_rows=4)])
     assert f"refused: {spoiled}: got {len(whole) - 1} bytes, expected {len(whole)}" in again.stdout
     assert not (moved / ".step-7").exists()
     assert not (moved / ".hf").exists()

@@ -1,47 +1,60 @@
-"""Checkpoints that are complete or absent, and the newest of them to go on from.
+"""Checkpoints that are complete or absent, and go on with any number of ranks and any ZeRO stage.
 
-    data/train/<key>/step-<n>/state/           DeepSpeed's files of every rank
-                              manifest.json    step, rows, world size, file sizes
+    data/train/<key>/step-<n>/rank-<r>.safetensors   fp32 weights and Adam's moments of the elements that rank r steps
+                              manifest.json          step, rows, losses so far, world size, file sizes
 
-A checkpoint is written under a hidden name and renamed once every rank's files are there. DeepSpeed's own `latest`
-file is not used: it is written before every rank has saved, and not atomically.
+Each rank streams its own pieces to its own file; a checkpoint is written under a hidden name and renamed once every
+rank's file is whole. A tensor is named <parameter>@<first element>/<weight, exp_avg or exp_avg_sq>. Reading copies
+what overlaps with the reader's own pieces, so that ranks and stages may be others. DeepSpeed's own format is not used:
+it is cut for one number of ranks, and its `latest` is written before every rank has saved, and not atomically.
 """
 
 import json
 import os
 import shutil
-import zipfile
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
+from safetensors import safe_open
+from torch import Tensor
 
-from pipeline.recipe import RecipeError
 from pipeline.shards import ContractError, write_atomically
+from training.pieces import MOMENTS, adam_steps, begin_moments, is_replicated, own_pieces, take_weights
 
-STATE = "state"
+TENSORS = ("weight", *MOMENTS)
 
 
 def save_checkpoint(engine: Any, directory: Path, progress: dict[str, Any], *, keep: int) -> None:
-    """Save the engine as directory/step-<n> and delete all but the newest `keep`; every rank calls this.
+    """Save the engine as directory/step-<n>, delete all but the newest `keep` and the best; every rank calls this.
 
     Args:
         progress: what the manifest says of the run: "step" and "rows" done, the key, losses so far.
 
     Raises:
-        ContractError: a rank's files are missing or cut short; nothing is published.
+        ContractError: a rank's file is missing or cut short; nothing is published.
     """
     final = directory / f"step-{progress['step']}"
     if final.exists():
         return
     working = final.with_name("." + final.name)
     dist.barrier()  # no rank may still be asking whether `final` exists when it appears
-    engine.save_checkpoint(str(working), tag=STATE, save_latest=False)
-    dist.barrier()
+    working.mkdir(parents=True, exist_ok=True)
+    mine = {} if is_replicated(engine) and dist.get_rank() else _tensors(engine)
+    size = write_safetensors(working / f"rank-{dist.get_rank():05d}.safetensors", mine)
+    sizes: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(sizes, size)
     if dist.get_rank() == 0:
-        _check_files(working / STATE, engine)
-        publish_folder(working, final, {**progress, **_layout(engine)})
-        for _, old in _checkpoints(directory)[:-keep]:
+        for rank, expected in enumerate(sizes):
+            path = working / f"rank-{rank:05d}.safetensors"
+            actual = path.stat().st_size if path.exists() else 0
+            if actual != expected:
+                raise ContractError(f"{path}: got {actual} bytes, expected the {expected} that rank {rank} wrote")
+        layout = {"world_size": len(sizes), "zero_stage": engine.zero_optimization_stage()}
+        publish_folder(working, final, {**progress, **layout, "adam_steps": adam_steps(engine)})
+        for old in _superseded(directory, keep):
             shutil.rmtree(old)
     dist.barrier()
 
@@ -50,30 +63,76 @@ def load_newest(engine: Any, directory: Path) -> dict[str, Any] | None:
     """Load the newest checkpoint into the engine and return its manifest, or None where there is none.
 
     Raises:
-        RecipeError: it was saved by another number of ranks, or with another ZeRO stage.
-        ContractError: a file does not have the size that the manifest states.
+        ContractError: a file does not have the size that the manifest states, or elements of a parameter are missing.
     """
-    found = _checkpoints(directory)
+    found = checkpoints(directory)
     if not found:
         return None
     newest = found[-1][1]
     manifest: dict[str, Any] = json.loads((newest / "manifest.json").read_text(encoding="utf-8"))
-    for name, here in _layout(engine).items():
-        if manifest[name] != here:
-            raise RecipeError(
-                f"{newest}: saved with {name} {manifest[name]}, this run has {here}; "
-                "expected the same ([run] processes or GPUs, [train] zero_stage), or the folder deleted"
-            )
     for name, size in manifest["files"].items():
         actual = (newest / name).stat().st_size if (newest / name).exists() else 0
         if actual != size:
             raise ContractError(
                 f"{newest / name}: got {actual} bytes, expected {size} (delete {newest.name} to use an older one)"
             )
-    path, _ = engine.load_checkpoint(str(newest), tag=STATE)
-    if path is None:
-        raise ContractError(f"{newest}: DeepSpeed found no checkpoint in it, expected one that it saved")
+    if "adam_steps" not in manifest:
+        raise ContractError(f"{newest}: written by an earlier version, expected rank-*.safetensors (delete the folder)")
+    begin_moments(engine, manifest["adam_steps"])
+    read_pieces(engine, sorted(newest.glob("rank-*.safetensors")))
+    take_weights(engine)
     return manifest
+
+
+def read_pieces(engine: Any, paths: list[Path]) -> None:
+    """Copy what the files hold of this rank's pieces into them.
+
+    Raises:
+        ContractError: elements of a piece are in none of the files.
+    """
+    stored: dict[str, list[tuple[int, Path]]] = defaultdict(list)
+    for path in paths:
+        with safe_open(path, "pt") as file:
+            for key in [*file.keys()]:
+                place, _, tensor = key.rpartition("/")
+                if tensor == "weight":
+                    name, _, start = place.rpartition("@")
+                    stored[name].append((int(start), path))
+    for piece in own_pieces(engine):
+        views, copied = piece.views(engine.basic_optimizer), 0
+        for start, path in stored[piece.name]:
+            with safe_open(path, "pt") as file:
+                length = file.get_slice(f"{piece.name}@{start}/weight").get_shape()[0]
+                begin, end = max(start, piece.start), min(start + length, piece.start + piece.length)
+                if begin >= end:
+                    continue
+                copied += end - begin
+                for tensor in TENSORS:
+                    values = file.get_slice(f"{piece.name}@{start}/{tensor}")[begin - start : end - start]
+                    views[tensor][begin - piece.start : end - piece.start].copy_(values)
+        if copied != piece.length:
+            raise ContractError(
+                f"{paths[0].parent if paths else 'no files'}: got {copied} elements of {piece.name}, "
+                f"expected {piece.length}"
+            )
+
+
+def write_safetensors(path: Path, tensors: dict[str, Tensor]) -> int:
+    """Write flat fp32 tensors one after another, so that no second copy of all is in memory; return the file's size."""
+    header, end = {}, 0
+    for name, tensor in tensors.items():
+        begin, end = end, end + tensor.numel() * 4
+        header[name] = {"dtype": "F32", "shape": [tensor.numel()], "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            assert tensor.dtype == torch.float32
+            tensor.cpu().numpy().tofile(file)
+        file.flush()
+        os.fsync(file.fileno())
+    return 8 + len(text) + end
 
 
 def remove_unfinished(directory: Path) -> None:
@@ -98,23 +157,24 @@ def publish_folder(working: Path, final: Path, manifest: dict[str, Any]) -> None
     os.close(handle)
 
 
-def _layout(engine: Any) -> dict[str, int]:
-    """What decides how DeepSpeed cuts its files."""
-    return {"world_size": dist.get_world_size(), "zero_stage": engine.zero_optimization_stage()}
-
-
-def _checkpoints(directory: Path) -> list[tuple[int, Path]]:
+def checkpoints(directory: Path) -> list[tuple[int, Path]]:
+    """Return the whole checkpoints of a run by step, oldest first."""
     found = [path for path in directory.glob("step-*") if (path / "manifest.json").is_file()]
     return sorted((int(path.name.removeprefix("step-")), path) for path in found)
 
 
-def _check_files(working: Path, engine: Any) -> None:
-    expected = ["*model_states.pt"]
-    if engine.zero_optimization():
-        expected += [f"*zero_pp_rank_{rank}_mp_rank_00_optim_states.pt" for rank in range(dist.get_world_size())]
-    for pattern in expected:
-        found = list(working.glob(pattern))
-        if not found or not all(map(zipfile.is_zipfile, found)):  # torch saves zip archives, their directory at the end
-            raise ContractError(
-                f"{working}: got {[path.name for path in found]} for {pattern}, expected whole files of every rank"
-            )
+def _superseded(directory: Path, keep: int) -> list[Path]:
+    """Name the checkpoints that are neither among the newest `keep` nor the one with the lowest held-out loss."""
+    found = checkpoints(directory)
+    progress = json.loads((found[-1][1] / "manifest.json").read_text(encoding="utf-8"))
+    heldout = {step: loss for step, _ in found if (loss := progress.get("heldout_loss", {}).get(str(step))) is not None}
+    best = min(heldout, key=lambda step: heldout[step], default=None)
+    return [path for step, path in found[:-keep] if step != best]
+
+
+def _tensors(engine: Any) -> dict[str, Tensor]:
+    return {
+        f"{piece.name}@{piece.start}/{name}": tensor
+        for piece in own_pieces(engine)
+        for name, tensor in piece.views(engine.basic_optimizer).items()
+    }

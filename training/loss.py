@@ -50,7 +50,8 @@ class OutputLoss(nn.Module):
 
     def _losses(self, hidden_ND: Tensor, labels_N: Tensor) -> Tensor:
         logits_NV = self.model.get_output_embeddings()(hidden_ND)  # type: ignore[operator]
-        return functional.cross_entropy(logits_NV.float(), labels_N, reduction="none")
+        precise = torch.promote_types(logits_NV.dtype, torch.float32)
+        return functional.cross_entropy(logits_NV.to(precise), labels_N, reduction="none")
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

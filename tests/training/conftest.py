@@ -17,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pipeline.records import IGNORE_INDEX, PACKED_SEQUENCE
 from pipeline.shards import hidden, publish, write_part
+from unify.weights import SMOLLM2
 
 ROOT = Path(__file__).resolve().parents[2]
 VOCABULARY = 96
@@ -103,6 +104,15 @@ def write_pack(directory: Path, rows: Sequence[dict[str, Any]], part_rows: int =
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """The folder of the embedded model, where `make unify` has unpacked it."""
+    folder = ROOT / "data" / "models" / SMOLLM2
+    if not folder.is_dir():
+        pytest.skip(f"no model at {folder}")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -25,10 +25,17 @@ class StopsAfter(Metrics):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+def leaky(model: Any, *, flat: bool) -> Any:
+    """The model without positions that restart."""
+    return lambda ids, positions: model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+
+
 if __name__ == "__main__":
+    isolated = train_onestage.hidden_states
     train_onestage.Metrics = StopsAfter  # type: ignore[misc]
     for task in json.loads(sys.argv[1]):
         StopsAfter.step = task.get("stop_after")
+        train_onestage.hidden_states = leaky if task.get("leak") else isolated
         try:
             train_onestage.train(Path(task["pack"]), Path(task["directory"]), TrainConfig(**task["config"]))
         except (RecipeError, ContractError) as error:

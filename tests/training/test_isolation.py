@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
+from transformers.utils import is_flash_attn_2_available
 
 from pipeline.recipe import RecipeError
 from training.isolation import Hidden, check_isolation, hidden_states, positions_of
@@ -73,6 +74,51 @@ def test_a_recurrent_model_leaks(tmp_path):
     recurrent = MambaForCausalLM(config).eval()
     with pytest.raises(RecipeError, match="leak"):
         check(lambda ids, positions: recurrent.base_model(input_ids=ids).last_hidden_state, torch.float32)
+
+
+BACKENDS = [
+    "sdpa",
+    "eager",
+    pytest.param("flex_attention", marks=pytest.mark.slow),  # compiled at its first call, in a minute
+    pytest.param(
+        "flash_attention_2", marks=pytest.mark.skipif(not is_flash_attn_2_available(), reason="not installed")
+    ),
+]
+
+
+def largest_difference(network: torch.nn.Module, attention: str, examples: list[list[list[int]]]) -> float:
+    """Compare the logits of every document in packed rows with those it has alone, in the model's own forward pass."""
+    flat, width = "flash" in attention, max(sum(map(len, row)) for row in examples) + 3
+    ids = torch.tensor([([token for document in row for token in document] + [1] * width)[:width] for row in examples])
+    positions = torch.from_numpy(positions_of([list(map(len, row)) for row in examples], width))
+    worst = 0.0
+    with torch.no_grad():
+        packed = network.get_output_embeddings()(hidden_states(network, flat=flat)(ids, positions))  # type: ignore[operator]
+        for row, documents in enumerate(examples):
+            start = 0
+            for document in documents:
+                alone = network(input_ids=torch.tensor([document]), use_cache=False).logits[0]
+                worst = max(worst, float((packed[row, start : start + len(document)] - alone).abs().max()))
+                start += len(document)
+    return worst
+
+
+def documents(lengths: list[list[int]], vocabulary: int) -> list[list[list[int]]]:
+    draw = np.random.default_rng(3)
+    return [[draw.integers(2, vocabulary, length).tolist() for length in row] for row in lengths]
+
+
+@pytest.mark.parametrize("attention", BACKENDS)
+def test_logits_of_a_packed_document_are_those_it_has_alone(model, attention):
+    examples = documents([[1, 9, 14, 6], [20, 2, 11], [31]], 96)
+    assert largest_difference(load(model, torch.float32, attention), attention, examples) <= 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_thirty_layers_keep_documents_apart_as_well(demo_model, attention):
+    examples = documents([[37, 120, 80], [200, 50]], 49_000)
+    assert largest_difference(load(demo_model, torch.float32, attention), attention, examples) <= 1e-4
 
 
 def test_a_neighbour_changes_no_bit(model):

@@ -1,9 +1,12 @@
+import random
+
 import pytest
 import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from pipeline.recipe import RecipeError
+from tests.training.conftest import packed_rows, write_pack
 from training.isolation import positions_of
 from training.loss import OutputLoss, check_head, parameter_groups
 from training.rows import PackedRows, micro_batches
@@ -73,6 +76,70 @@ def test_micro_batches_of_all_ranks_sum_to_one_big_batch(model, batch, micro_bat
     assert sum(seen) == targets
     assert len(set(seen)) > 1  # a mean of means would be another number
     torch.testing.assert_close(gradients(parts), gradients(whole), rtol=1e-5, atol=1e-7)
+
+
+def repacked(tmp_path, row_tokens, seed):
+    """The examples of eight rows, shuffled and laid out in rows of another length, by next-fit."""
+    examples = []
+    for row in packed_rows(8, "train"):
+        start = 0
+        for place, length in enumerate(row["seq_lens"]):
+            span = slice(start, start + length)
+            names = (row["example_ids"][place], row["kinds"][place], row["sources"][place])
+            examples.append((row["input_ids"][span], row["labels"][span], names))
+            start += length
+    random.Random(seed).shuffle(examples)
+    rows, room = [], 0
+    for example in examples:
+        if len(example[0]) > room:
+            rows.append([])
+            room = row_tokens
+        rows[-1].append(example)
+        room -= len(example[0])
+    table = []
+    for row in rows:
+        padding = row_tokens - sum(len(ids) for ids, _, _ in row)
+        names, kinds, sources = zip(*(names for _, _, names in row), strict=True)
+        table.append(
+            {
+                "split": "train",
+                "input_ids": [token for ids, _, _ in row for token in ids] + [1] * padding,
+                "labels": [label for _, labels, _ in row for label in labels] + [-100] * padding,
+                "seq_lens": [len(ids) for ids, _, _ in row],
+                "example_ids": list(names), "kinds": list(kinds), "sources": list(sources), "epochs": [0] * len(names),
+            }
+        )  # fmt: skip
+    rows = PackedRows(write_pack(tmp_path / f"pack-{row_tokens}-{seed}", table))
+    return rows.read(0, rows.num_rows, vocabulary=96)
+
+
+def gradient_in_fp64(model, rows, micro_batch_rows, world):
+    """Sum over all micro-batches of all ranks, as the trainer does; also the mean of their means."""
+    targets, count = int(rows.targets_N.sum()), -(-len(rows.targets_N) // (micro_batch_rows * world))
+    network, by_means, seen = load(model).double(), load(model).double(), []
+    for rank in range(world):
+        pieces = micro_batches(
+            rows, rank=rank, world=world, micro_batch_rows=micro_batch_rows, chunk_targets=16, count=count
+        )
+        for piece, chunks in pieces:
+            loss, losses = OutputLoss(network, flat=False)(*tensors(piece), chunks)
+            (loss / targets).backward()
+            loss, _ = OutputLoss(by_means, flat=False)(*tensors(piece), chunks)
+            (loss / max(len(losses), 1) / (count * world)).backward()
+            seen.append(len(losses))
+    return gradients(network), gradients(by_means), seen
+
+
+def test_any_layout_gives_the_gradient_of_one_big_batch(model, tmp_path):
+    one_batch, _, _ = gradient_in_fp64(model, repacked(tmp_path, 32, 0), 99, 1)
+    layouts = [(32, 0, 3, 1), (32, 0, 2, 2), (32, 0, 1, 3), (64, 1, 1, 1), (40, 2, 2, 2), (15, 3, 4, 2)]
+    for row_tokens, seed, micro_batch_rows, world in layouts:
+        rows = repacked(tmp_path / f"{micro_batch_rows}-{world}", row_tokens, seed)
+        ours, by_means, seen = gradient_in_fp64(model, rows, micro_batch_rows, world)
+        assert sum(seen) == rows.targets_N.sum() > 50
+        assert len(set(seen)) > 1  # micro-batches of unequal target counts
+        assert float((ours - one_batch).norm() / one_batch.norm()) <= 1e-12
+        assert float((by_means - one_batch).norm() / one_batch.norm()) > 1e-2
 
 
 def test_a_micro_batch_without_targets_has_no_loss_and_a_gradient_of_zero(model, batch):
