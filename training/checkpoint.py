@@ -90,23 +90,24 @@ def read_pieces(engine: Any, paths: list[Path]) -> None:
     Raises:
         ContractError: elements of a piece are in none of the files.
     """
-    stored: dict[str, list[tuple[int, Path]]] = defaultdict(list)
+    stored: dict[str, list[tuple[int, int, Path]]] = defaultdict(
+        list
+    )  # parameter -> the span of its elements, and the file
     for path in paths:
         with safe_open(path, "pt") as file:
             for key in [*file.keys()]:
                 place, _, tensor = key.rpartition("/")
                 if tensor == "weight":
                     name, _, start = place.rpartition("@")
-                    stored[name].append((int(start), path))
+                    stored[name].append((int(start), int(start) + file.get_slice(key).get_shape()[0], path))
     for piece in own_pieces(engine):
         views, copied = piece.views(engine.basic_optimizer), 0
-        for start, path in stored[piece.name]:
+        for start, stop, path in stored[piece.name]:
+            begin, end = max(start, piece.start), min(stop, piece.start + piece.length)
+            if begin >= end:
+                continue
+            copied += end - begin
             with safe_open(path, "pt") as file:
-                length = file.get_slice(f"{piece.name}@{start}/weight").get_shape()[0]
-                begin, end = max(start, piece.start), min(start + length, piece.start + piece.length)
-                if begin >= end:
-                    continue
-                copied += end - begin
                 for tensor in TENSORS:
                     values = file.get_slice(f"{piece.name}@{start}/{tensor}")[begin - start : end - start]
                     views[tensor][begin - piece.start : end - piece.start].copy_(values)

@@ -1,7 +1,8 @@
 """Train, kill and train on: `kills.py '{"task": {...}, "processes": 2, "kills": 5, "seed": 0}'`.
 
 Ranks are forked from this process, which has imported everything and started no thread: a start then costs a second.
-Prints one line of JSON: how many runs were killed, and how many of them while a checkpoint was being written.
+Prints one line of JSON: how often it killed, how often of these while a checkpoint was being written, and how many runs
+it took: one that ends before all kills are spent is followed by one in another folder.
 """
 
 import json
@@ -11,6 +12,7 @@ import random
 import socket
 import sys
 import time
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,7 @@ def start(task: dict[str, Any], processes: int) -> list[BaseProcess]:
 def train(task: dict[str, Any], rank: int, processes: int, port: int) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    if rank or task.get("quiet"):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     train_onestage.train(Path(task["pack"]), Path(task["directory"]), TrainConfig(**task["config"]))
 
 
@@ -47,17 +48,27 @@ def finish(ranks: list[BaseProcess]) -> None:
         assert rank.exitcode == 0, rank.exitcode
 
 
+def unfinished(directory: Path) -> set[tuple[str, int]]:
+    """Name the checkpoint folders that are not published, each with its inode: one that a dead run left is no other."""
+    found = set()
+    for path in directory.glob(".step-*"):
+        with suppress(FileNotFoundError):  # it has been published
+            found.add((path.name, path.stat().st_ino))
+    return found
+
+
 def kill_at_random(ranks: list[BaseProcess], directory: Path, seconds: float, draw: random.Random) -> bool:
     """Kill the ranks with SIGKILL somewhere in a run of about `seconds`; return whether they still ran.
 
     One time in three at any moment, else at one soon after a step, or soon after a checkpoint has been begun.
     """
     moment = draw.choice(("any", "step", "save"))
-    before = set(directory.glob("step-*"))
+    left, done = unfinished(directory), set(directory.glob("step-*"))
     deadline = time.monotonic() + (draw.uniform(0, seconds) if moment == "any" else 1e9)
     while time.monotonic() < deadline and all(rank.is_alive() for rank in ranks):
-        begun = any(directory.glob(".step-*"))
-        if (moment == "save" and begun) or (moment == "step" and set(directory.glob("step-*")) - before):
+        if (moment == "save" and unfinished(directory) - left) or (
+            moment == "step" and set(directory.glob("step-*")) - done
+        ):
             break
         ranks[0].join(0.0005)
     if moment != "any":
@@ -71,20 +82,22 @@ def kill_at_random(ranks: list[BaseProcess], directory: Path, seconds: float, dr
 
 def main(order: dict[str, Any]) -> None:
     task, processes, draw = order["task"], order["processes"], random.Random(order["seed"])
-    whole = task["directory"] + "-whole"
     began = time.monotonic()
-    finish(start({**task, "directory": whole, "quiet": True}, processes))
+    finish(start({**task, "directory": task["directory"] + "-whole"}, processes))
     seconds = time.monotonic() - began
-    directory, killed, saving = Path(task["directory"]), 0, 0
-    directory.mkdir()
+    directories, killed, saving = [Path(f"{task['directory']}-0")], 0, 0
+    directories[0].mkdir()
     while killed < order["kills"]:
-        if kill_at_random(start({**task, "quiet": True}, processes), directory, seconds, draw):
+        ranks = start({**task, "directory": str(directories[-1])}, processes)
+        left = unfinished(directories[-1])
+        if kill_at_random(ranks, directories[-1], seconds, draw):
             killed += 1
-            saving += any(directory.glob(".step-*"))
-        elif (directory / "hf").exists():
-            break
-    finish(start(task, processes))
-    print(json.dumps({"killed": killed, "saving": saving}), flush=True)
+            saving += bool(unfinished(directories[-1]) - left)
+        elif (directories[-1] / "hf").exists():
+            directories.append(Path(f"{task['directory']}-{len(directories)}"))
+            directories[-1].mkdir()
+    finish(start({**task, "directory": str(directories[-1])}, processes))
+    print(json.dumps({"killed": killed, "saving": saving, "runs": len(directories)}), flush=True)
 
 
 if __name__ == "__main__":
