@@ -1,21 +1,25 @@
-"""Train, kill and train on: `kills.py '{"task": {...}, "processes": 2, "kills": 5, "seed": 0}'`.
+"""Train, kill and train on: `kills.py '[{"task": {...}, "processes": 2, "kills": 5, "seed": 0}, ...]'`.
 
 Ranks are forked from this process, which has imported everything and started no thread: a start then costs a second.
-Prints one line of JSON: how often it killed, how often of these while a checkpoint was being written, and how many runs
-it took: one that ends before all kills are spent is followed by one in another folder.
+Prints a line of JSON for each: how often it killed, how often of these while a checkpoint was being written, and how
+many runs it took: one that ends before all kills are spent is followed by one in another folder.
 """
 
+import gc
 import json
 import multiprocessing
 import os
 import random
 import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401  # deepspeed.initialize does, and it takes seconds
 
 import train_onestage
 from training.config import TrainConfig
@@ -60,9 +64,9 @@ def unfinished(directory: Path) -> set[tuple[str, int]]:
 def kill_at_random(ranks: list[BaseProcess], directory: Path, seconds: float, draw: random.Random) -> bool:
     """Kill the ranks with SIGKILL somewhere in a run of about `seconds`; return whether they still ran.
 
-    One time in three at any moment, else at one soon after a step, or soon after a checkpoint has been begun.
+    One time in four at any moment, else at one soon after a step, or soon after a checkpoint has been begun.
     """
-    moment = draw.choice(("any", "step", "save"))
+    moment = draw.choice(("any", "step", "save", "save"))
     left, done = unfinished(directory), set(directory.glob("step-*"))
     deadline = time.monotonic() + (draw.uniform(0, seconds) if moment == "any" else 1e9)
     while time.monotonic() < deadline and all(rank.is_alive() for rank in ranks):
@@ -72,7 +76,7 @@ def kill_at_random(ranks: list[BaseProcess], directory: Path, seconds: float, dr
             break
         ranks[0].join(0.0005)
     if moment != "any":
-        ranks[0].join(draw.uniform(0, 0.01 if moment == "save" else seconds / 10))
+        ranks[0].join(draw.uniform(0, 0.004 if moment == "save" else seconds / 10))
     running = all(rank.is_alive() for rank in ranks)
     for rank in draw.sample(ranks, len(ranks)):
         rank.kill()
@@ -80,14 +84,14 @@ def kill_at_random(ranks: list[BaseProcess], directory: Path, seconds: float, dr
     return running
 
 
-def main(order: dict[str, Any]) -> None:
+def kill(order: dict[str, Any]) -> None:
     task, processes, draw = order["task"], order["processes"], random.Random(order["seed"])
     began = time.monotonic()
     finish(start({**task, "directory": task["directory"] + "-whole"}, processes))
     seconds = time.monotonic() - began
     directories, killed, saving = [Path(f"{task['directory']}-0")], 0, 0
     directories[0].mkdir()
-    while killed < order["kills"]:
+    while killed < order["kills"] or not saving:
         ranks = start({**task, "directory": str(directories[-1])}, processes)
         left = unfinished(directories[-1])
         if kill_at_random(ranks, directories[-1], seconds, draw):
@@ -101,4 +105,8 @@ def main(order: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    gc.collect()
+    gc.freeze()  # deepspeed.initialize collects six times, through all that was imported
+    assert threading.active_count() == 1  # what is forked must have no other
+    for order in json.loads(sys.argv[1]):
+        kill(order)

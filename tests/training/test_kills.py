@@ -27,16 +27,19 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[i
         "save_every": 1, "keep_checkpoints": 2,
     }  # fmt: skip
     environment = {**os.environ, "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    found = {}
+    orders = []
     for ranks, stage in LAYOUTS:
-        directory = root / f"{ranks}-{stage}"
-        task = {"pack": str(pack), "directory": str(directory), "config": {**config, "zero_stage": stage}}
-        order = {"task": task, "processes": ranks, "kills": KILLS, "seed": 10 * ranks + stage}
-        command = [sys.executable, str(ROOT / "tests/training/kills.py"), json.dumps(order)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        found[ranks, stage] = json.loads(done.stdout.splitlines()[-1])
-        print(f"{ranks} ranks, ZeRO {stage}: {found[ranks, stage]}")
+        task = {
+            "pack": str(pack),
+            "directory": str(root / f"{ranks}-{stage}"),
+            "config": {**config, "zero_stage": stage},
+        }
+        orders.append({"task": task, "processes": ranks, "kills": KILLS, "seed": 10 * ranks + stage})
+    command = [sys.executable, str(ROOT / "tests/training/kills.py"), json.dumps(orders)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = dict(zip(LAYOUTS, map(json.loads, done.stdout.splitlines()), strict=True))
+    print(*(f"{ranks} ranks, ZeRO {stage}: {found[ranks, stage]}" for ranks, stage in LAYOUTS), sep="\n")
     return root, found
 
 
@@ -66,5 +69,5 @@ def test_a_killed_run_ends_in_the_same_bits(killed, ranks, stage):
 @pytest.mark.slow
 def test_runs_were_killed_twenty_times_also_while_they_saved(killed):
     _, found = killed
-    assert sum(layout["killed"] for layout in found.values()) == KILLS * len(LAYOUTS) == 20
-    assert sum(layout["saving"] for layout in found.values()) >= 3
+    assert sum(layout["killed"] for layout in found.values()) >= KILLS * len(LAYOUTS) == 20
+    assert all(layout["saving"] for layout in found.values())
