@@ -10,12 +10,14 @@ from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 from transformers.utils import is_flash_attn_2_available
 
 from pipeline.recipe import RecipeError
+from training.attention import BY_EXAMPLE, register_by_example
 from training.isolation import Hidden, check_isolation, hidden_states, positions_of
 
 DTYPES = [torch.float32, torch.bfloat16]
 
 
 def load(model: Path, dtype: torch.dtype, attention: str = "sdpa") -> torch.nn.Module:
+    register_by_example()
     return AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation=attention).eval()
 
 
@@ -79,6 +81,7 @@ def test_a_recurrent_model_leaks(tmp_path):
 BACKENDS = [
     "sdpa",
     "eager",
+    BY_EXAMPLE,
     pytest.param("flex_attention", marks=pytest.mark.slow),  # compiled at its first call, in a minute
     pytest.param(
         "flash_attention_2", marks=pytest.mark.skipif(not is_flash_attn_2_available(), reason="not installed")
@@ -94,16 +97,17 @@ def largest_difference(
     width = max(sum(map(len, row)) for row in examples) + 3
     ids = torch.tensor([([token for document in row for token in document] + [1] * width)[:width] for row in examples])
     positions = torch.from_numpy(positions_of([list(map(len, row)) for row in examples], width))
-    worst = 0.0
+    found = []
     with torch.no_grad():
         packed = network.get_output_embeddings()((packed_by or hidden_states(network, flat=flat))(ids, positions))  # type: ignore[operator]
         for row, documents in enumerate(examples):
             start = 0
             for document in documents:
                 alone = network(input_ids=torch.tensor([document]), use_cache=False).logits[0]
-                worst = max(worst, float((packed[row, start : start + len(document)] - alone).abs().max()))
+                found.append((packed[row, start : start + len(document)] - alone).abs().max())
                 start += len(document)
-    return worst
+    assert len(found) == sum(map(len, examples))
+    return float(torch.stack(found).max())
 
 
 def documents(lengths: list[list[int]], vocabulary: int) -> list[list[list[int]]]:
@@ -114,7 +118,9 @@ def documents(lengths: list[list[int]], vocabulary: int) -> list[list[list[int]]
 @pytest.mark.parametrize("attention", BACKENDS)
 def test_logits_of_a_packed_document_are_those_it_has_alone(model, attention):
     examples = documents([[1, 9, 14, 6], [20, 2, 11], [31]], 96)
-    assert largest_difference(load(model, torch.float32, attention), examples) <= 1e-4
+    found = largest_difference(load(model, torch.float32, attention), examples)
+    print(f"{attention}: logits differ by at most {found:.1g}")
+    assert found <= 1e-4
 
 
 @pytest.mark.parametrize("leak", [no_positions, with_a_mask, with_a_cache])
@@ -124,10 +130,12 @@ def test_logits_tell_a_leak_from_rounding(model, leak):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", BY_EXAMPLE])
 def test_thirty_layers_keep_documents_apart_as_well(demo_model, attention):
     examples = documents([[37, 120, 80], [200, 50]], 49_000)
-    assert largest_difference(load(demo_model, torch.float32, attention), examples) <= 1e-4
+    found = largest_difference(load(demo_model, torch.float32, attention), examples)
+    print(f"{attention}, thirty layers: logits differ by at most {found:.1g}")
+    assert found <= 1e-4
 
 
 def test_a_neighbour_changes_no_bit(model):

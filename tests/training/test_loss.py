@@ -138,8 +138,10 @@ def test_any_layout_gives_the_gradient_of_one_big_batch(model, tmp_path):
         ours, by_means, seen = gradient_in_fp64(model, rows, micro_batch_rows, world)
         assert sum(seen) == rows.targets_N.sum() > 50
         assert len(set(seen)) > 1  # micro-batches of unequal target counts
-        assert float((ours - one_batch).norm() / one_batch.norm()) <= 1e-12
-        assert float((by_means - one_batch).norm() / one_batch.norm()) > 1e-2
+        off, off_by_means = (float((found - one_batch).norm() / one_batch.norm()) for found in (ours, by_means))
+        print(f"{len(seen)} micro-batches on {world} ranks: off by {off:.1g}, a mean of means by {off_by_means:.1g}")
+        assert off <= 1e-12
+        assert off_by_means > 1e-2
 
 
 def test_a_micro_batch_without_targets_has_no_loss_and_a_gradient_of_zero(model, batch):
