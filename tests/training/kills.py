@@ -1,8 +1,8 @@
 """Train, kill and train on: `kills.py '[{"task": {...}, "processes": 2, "kills": 5, "seed": 0}, ...]'`.
 
 Ranks are forked from this process, which has imported everything and started no thread: a start then costs a second.
-Prints a line of JSON for each: how often it killed, how often of these while a checkpoint was being written, and how
-many runs it took: one that ends before all kills are spent is followed by one in another folder.
+Prints a line of JSON for each: how often it killed, how often of these while a checkpoint was being written, how often
+a run went on from a checkpoint, and how many runs it took: one that ends too early is followed by another.
 """
 
 import gc
@@ -89,9 +89,10 @@ def kill(order: dict[str, Any]) -> None:
     began = time.monotonic()
     finish(start({**task, "directory": task["directory"] + "-whole"}, processes))
     seconds = time.monotonic() - began
-    directories, killed, saving = [Path(f"{task['directory']}-0")], 0, 0
+    directories, killed, saving, resumed = [Path(f"{task['directory']}-0")], 0, 0, 0
     directories[0].mkdir()
-    while killed < order["kills"] or not saving:
+    while killed < order["kills"] or not saving or resumed < 2:
+        resumed += any(directories[-1].glob("step-*"))
         ranks = start({**task, "directory": str(directories[-1])}, processes)
         left = unfinished(directories[-1])
         if kill_at_random(ranks, directories[-1], seconds, draw):
@@ -100,8 +101,10 @@ def kill(order: dict[str, Any]) -> None:
         elif (directories[-1] / "hf").exists():
             directories.append(Path(f"{task['directory']}-{len(directories)}"))
             directories[-1].mkdir()
+    resumed += any(directories[-1].glob("step-*"))
     finish(start({**task, "directory": str(directories[-1])}, processes))
-    print(json.dumps({"killed": killed, "saving": saving, "runs": len(directories)}), flush=True)
+    found = {"killed": killed, "saving": saving, "resumed": resumed, "runs": len(directories)}
+    print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

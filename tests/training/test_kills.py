@@ -67,7 +67,7 @@ def test_a_killed_run_ends_in_the_same_bits(killed, ranks, stage):
 
 
 @pytest.mark.slow
-def test_runs_were_killed_twenty_times_also_while_they_saved(killed):
+def test_runs_were_killed_twenty_times_also_while_they_saved_and_went_on(killed):
     _, found = killed
     assert sum(layout["killed"] for layout in found.values()) >= KILLS * len(LAYOUTS) == 20
-    assert all(layout["saving"] for layout in found.values())
+    assert all(layout["saving"] and layout["resumed"] >= 2 for layout in found.values())
