@@ -31,7 +31,7 @@ from unify.checks.verdict import Subject, judge_answer, judge_question
 from unify.request import RewriteConfig
 
 LIMITS = RewriteConfig(min_answer_chars=10)  # of exams many a true answer is shorter than what rewriting asks for
-PAIRS = 200  # a set, at most
+PAIRS = 400  # a set, at most
 CNXML = "{http://cnx.rice.edu/cnxml}"
 OPENING = re.compile(
     r"It|This|These|They|Also|However|In addition|Other|其|这|该|本|此|它|[-|#>]|\d"
@@ -44,7 +44,7 @@ MEANT = {
     "unit": {"wrong_unit", "ungrounded_number", "wrong_dose"},
     "dose": {"wrong_dose", "ungrounded_number", "wrong_unit"},
     "frequency": {"wrong_frequency", "wrong_dose", "ungrounded_number"},
-    "drug": {"foreign_drug", "swapped_name"},
+    "drug": {"foreign_drug", "swapped_name", "wrong_dose"},  # a dose of another drug
     "disease": {"foreign_disease", "swapped_name"},
     "polarity": {"turned_round"},
     "dropped qualifier": {"dropped_qualifier"},

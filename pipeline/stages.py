@@ -120,7 +120,7 @@ STAGES = (
         over="stream",
         files=("regenerate",),
         parent="passage_id",
-        version=9,
+        version=10,
     ),
     Stage(
         "mix",

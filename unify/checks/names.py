@@ -21,7 +21,9 @@ DRUG_STEM = re.compile(
     r"gatran|platin|rubicin|taxel|trexate|phylline|terol|[ns]isone|[ns]isolone|olone|sonide|profen|oxicam|coxib|zosin|"
     r"lukast|oxetine|pramine|triptyline|peridol|idone|[zt]apine|gabalin|thiazide|semide|lactone|formin|penem|dronate|"
     r"fibrate|azepine|amivudine|citabine|oxamine|anazol|tropine|stigmine|relin|fungin|grelor|mustine|teplase|"
-    r"racetam|sulfan|thiouracil|uridine|vaptan|bactam|bendazole|dralazine|flurane|gestrel|steride|limus|nicline|"
+    r"racetam|sulfan|antrone|arabine|ribine|arone|zepine|ilast|astine|bamate|begron|butazone|drine|entan|fenacin|"
+    r"fentan[iy]l|grastim|oxifene|irudin|kacin|mantadine|elteon|onidine|prost|pitant|ginase|poetin|rinone|siran|"
+    r"tiazem|toin|trexone|zolamide|[bnt][ae]rcept|firam|camide|thiouracil|uridine|vaptan|bactam|bendazole|dralazine|flurane|gestrel|steride|limus|nicline|"
     r"pamide|parib|zolpidem|quine|terone|zomib|tecan|verine|fenac|metacin|tadine|prazole|dopa)e?s?\b|\bcef[a-z]{4,}\b|\bsulfa[a-z]{3,}\b"
 )
 # Two characters before a stem tell one drug of a class from another.
@@ -29,8 +31,11 @@ DRUG_STEM_ZH = re.compile(
     r"[一-鿿]{2}(?:普利|沙坦|洛尔|地平|他汀|西林|霉素|沙星|环素|培南|硝唑|康唑|拉唑|替丁|西泮|唑仑|噻嗪|塞米"
     r"|列净|列汀|列奈|列酮|"
     r"单抗|替尼|洛韦|司琼|普坦|昔布|昔康|洛芬|米松|奈德|特罗|茶碱|卡因|溴铵|沙班|比星|他滨|蝶呤|膦酸|贝特|西汀"
-    r"|普兰|硫平|"
-    r"颗粒|胶囊|注射液|口服液|滴丸|糖浆|(?<!睾)丸|汤|(?<![扩分驱发消解弥疏播离涣])散(?!发|在|射|步|热|寒|结|瘀))|头孢[一-鿿]{2}|格列[一-鿿]{2}"
+    r"|普兰|硫平|巴坦|[那拉布匹]韦|替康|生坦|司特|夫定|芬净|佐米|度胺|米特|瑞林|肼[嗪啶]|磺[一-鿿]?脲|"
+    r"颗粒|胶囊|注射液|口服液|滴丸|糖浆|(?<!睾)丸|汤|(?<![扩分驱发消解弥疏播离涣])散(?!发|在|射|步|热|寒|结|瘀)"
+    r"|饮子|(?<![软药牙石乳贴糊雪眼唇硬油浸])膏(?![药体剂方滋])"
+    r"|(?<![图照胸平切涂药名影薄鳞卡刀镜玻摄拍阅饮膜碎叶底牙瓣大小斑成骨肉姜皮织芯木垫夹甲盖载贴断染释溶散腾嚼衣含糖录破蕉一两三半几每此])"
+    r"片(?![剂段状面子刻块层中上区内]))|头孢[一-鿿]{2}|格列[一-鿿]{2}"
 )
 NO_PART_OF_NAME = re.compile(
     r"[用服予和与及或的如是为可等含以加喝煮炖、粒每应能吃]"

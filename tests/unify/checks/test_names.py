@@ -1,7 +1,11 @@
 """Drugs and diseases are found under any of their names, and told from those that the passage does not name."""
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
+from unify.checks import names
 from unify.checks.names import foreign_disease, foreign_drug, names_in
 
 
@@ -13,10 +17,19 @@ from unify.checks.names import foreign_disease, foreign_drug, names_in
         ("应服用贝那普利片。", ["贝那普利"]),
         ("His statement was determined; routine medicine.", []),
         ("可以喝鸡汤，避免扩散。", []),
+        ("口服金银花和健脾消食片。", ["金银花", "消食片"]),
+        ("拍X线胸片两片，用软膏。", []),
+        ("Take solriamfenacin intrauterine.", ["solriamfenacin"]),
     ],
 )
 def test_names_are_found_in_order(text: str, names: list[str]) -> None:
     assert [name.written for name in names_in(text)] == names
+
+
+def test_a_name_stands_on_one_line_of_the_list() -> None:
+    lines = (Path(names.__file__).parent / "names.tsv").read_text("utf-8").splitlines()[2:]
+    written = [name for line in lines for name in "|".join(line.split("\t")[1:]).split("|") if name]
+    assert [name for name, count in Counter(written).items() if count > 1] == []
 
 
 def test_spans_are_those_of_the_text() -> None:
