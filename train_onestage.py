@@ -38,10 +38,11 @@ from training.attention import register_by_example
 from training.checkpoint import load_newest, remove_unfinished, save_checkpoint
 from training.config import TrainConfig
 from training.export import export
+from training.flops import count_flops, number_of_elements, peak_flops
 from training.isolation import check_isolation, hidden_states
 from training.launch import read_run
 from training.loss import OutputLoss, check_head, parameter_groups
-from training.metrics import Metrics, means, sum_over_ranks, tally
+from training.metrics import Metrics, losses_of, means, sum_over_ranks, tally
 from training.rows import PackedRows, Rows, micro_batches
 from training.schedule import learning_rate
 
@@ -111,11 +112,12 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
     resumed = load_newest(engine, directory) or {"step": 0, "rows": 0, "heldout": {}}
     state = State(resumed["step"], resumed["rows"], resumed["heldout"], resumed.get("heldout_loss", {}))
     metrics = Metrics(directory, resumed_step=state.step) if rank == 0 else None
+    flops, peak = count_flops(model), peak_flops(device, DTYPES[config.dtype]) * world
     if rank == 0:
         begun = (
             f"going on from step {state.step}"
             if state.step
-            else f"{sum(getattr(p, 'ds_numel', p.numel()) for p in model.parameters()):,} parameters"
+            else f"{sum(map(number_of_elements, model.parameters())):,} parameters"
         )
         print(
             f"train: {rows.num_train:,} rows of {rows.row_tokens} tokens, {steps:,} steps, {world} processes, {begun}",
@@ -145,15 +147,14 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
     if "0" not in state.heldout:
         evaluate()
     engine.train()
-    with _stop_signals() as stop, _progress(rank, min(rows.num_train, steps * config.batch_rows)) as bar:
-        bar.advance(state.rows)
+    left = min(rows.num_train, steps * config.batch_rows) - state.rows
+    with _stop_signals() as stop, _progress(rank, left) as bar:
         while state.step < steps:
             started = time.perf_counter()
             batch = rows.read(state.rows, min(state.rows + config.batch_rows, rows.num_train), vocabulary=vocabulary)
             targets = int(batch.targets_N.sum())
             torch.manual_seed(int(uniform(config.seed, "train", str(state.step), str(rank)) * 2**53))  # for dropout
-            by_source, by_kind = np.zeros((2, len(rows.sources))), np.zeros((2, len(KINDS)))
-            by_example = np.zeros(len(batch.example_ids))
+            sums_E = np.zeros(len(batch.example_ids))
             pieces = micro_batches(
                 batch,
                 rank=rank,
@@ -166,21 +167,13 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
                 loss_sum, losses_N = engine(*_tensors(piece, device), chunks)
                 # DeepSpeed divides by accumulation steps and ranks; what is left is the sum over the step's targets.
                 engine.backward(loss_sum * (world * accumulation / max(targets, 1)))
-                example_N, losses = piece.target_examples(), losses_N.double().cpu().numpy()
-                by_source += tally(losses, batch.source_E[example_N], len(rows.sources))
-                by_kind += tally(losses, batch.kind_E[example_N], len(KINDS))
-                by_example += np.bincount(example_N, losses, len(by_example))
+                sums_E += piece.sum_by_example(losses_N.double().cpu().numpy())
                 if index < accumulation - 1:
                     engine.step()
-            sums = sum_over_ranks(
-                np.concatenate([by_source.ravel(), by_kind.ravel(), by_example, [stop.is_set]]), device
-            )
-            by_source, by_kind, by_example, stopping = np.split(
-                sums, np.cumsum([by_source.size, by_kind.size, by_example.size])
-            )
-            by_source, by_kind = by_source.reshape(2, -1), by_kind.reshape(2, -1)
-            if not np.isfinite(by_example).all():
-                bad = [batch.example_ids[index] for index in np.flatnonzero(~np.isfinite(by_example))]
+            summed = sum_over_ranks(np.append(sums_E, stop.is_set), device)
+            sums_E, stopping = summed[:-1], summed[-1]
+            if not np.isfinite(sums_E).all():
+                bad = [batch.example_ids[index] for index in np.flatnonzero(~np.isfinite(sums_E))]
                 raise RecipeError(
                     f"{pack}: step {state.step + 1}: got a loss that is no number on {len(bad)} of the step's "
                     f"{len(batch.example_ids)} examples ({', '.join(bad[:20])}), expected one on each"
@@ -193,7 +186,7 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
             state.step += 1
             state.rows += len(batch.targets_N)
             seconds = time.perf_counter() - started
-            loss = float(by_source[0].sum() / max(targets, 1))
+            loss = float(sums_E.sum() / max(targets, 1))
             norm = engine.get_global_grad_norm()  # none with fp32 and ZeRO-0
             if metrics:
                 line = {
@@ -204,21 +197,22 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
                     "lr": rate,
                     "grad_norm": None if norm is None else float(norm),
                     "tokens_per_s": round(batch.tokens / seconds, 1),
-                    "loss_by_source": means(by_source, rows.sources),
-                    "targets_by_source": dict(zip(rows.sources, by_source[1].astype(int).tolist(), strict=True)),
-                    "targets_by_kind": {
-                        kind: int(count) for kind, count in zip(KINDS, by_kind[1], strict=True) if count
-                    },
+                    "target_tokens_per_s": round(targets / seconds, 1),
+                    "mfu": round(flops.of(batch) / seconds / peak, 4),
+                    **losses_of(batch, sums_E, rows.sources),
                 }
                 metrics.write(state.step, line)
-            bar.note = f"step {state.step} of {steps}, loss {loss:.3f}, {batch.tokens / seconds:,.0f} tokens/s"
+                bar.note = (
+                    f"step {state.step} of {steps}, loss {loss:.3f}, {line['tokens_per_s']:,.0f} tokens/s, "
+                    f"{line['target_tokens_per_s']:,.0f} targets/s, MFU {line['mfu']:.1%}"
+                )
             bar.advance(len(batch.targets_N))
             if state.step == steps or (config.eval_every and state.step % config.eval_every == 0):
                 evaluate()
                 engine.train()
-            if state.step == steps or stopping[0] or (config.save_every and state.step % config.save_every == 0):
+            if state.step == steps or stopping or (config.save_every and state.step % config.save_every == 0):
                 save()
-            if stopping[0] and state.step < steps:
+            if stopping and state.step < steps:
                 _say(f"train: stopped at step {state.step} of {steps}, saved; run the same command again to go on")
                 return
 
@@ -281,10 +275,10 @@ def heldout_losses(
         )
         for piece, chunks in pieces:
             _, losses_N = engine(*_tensors(piece, device), chunks)
-            example_N, losses = piece.target_examples(), losses_N.double().cpu().numpy()
-            by_kind += tally(losses, batch.kind_E[example_N], len(KINDS))
-            by_source += tally(losses, batch.source_E[example_N], len(rows.sources))
-    return sum_over_ranks(by_kind, device), sum_over_ranks(by_source, device)
+            sums_E = sum_over_ranks(piece.sum_by_example(losses_N.double().cpu().numpy()), device)
+            by_kind += tally(sums_E, batch.targets_E, batch.kind_E, len(KINDS))
+            by_source += tally(sums_E, batch.targets_E, batch.source_E, len(rows.sources))
+    return by_kind, by_source
 
 
 def load_model(config: TrainConfig, row_tokens: int) -> PreTrainedModel:

@@ -313,6 +313,7 @@ class Training:
     target_tokens: int
     losses: list[tuple[int, float]]  # step, loss: at most five, evenly spaced
     heldout: list[tuple[str, float, float]]  # kind, loss before, loss after
+    copies: list[tuple[str, int, int, float]]  # kind, which copy of its examples, tokens with loss, loss a token
     first_eval: int
     last_eval: int
     exported: Path | None
@@ -336,8 +337,21 @@ def training(stages: Stages) -> Training | None:
             target_tokens=sum(line.get("target_tokens", 0) for line in lines),
             losses=[steps[index] for index in spaced],
             heldout=[(kind, before[kind], after[kind]) for kind in sorted(before) if kind in after],
+            copies=_losses_by_copy(lines),
             first_eval=first,
             last_eval=last,
             exported=directory / "hf" if (directory / "hf").is_dir() else None,
         )
     return None
+
+
+def _losses_by_copy(lines: list[dict[str, Any]]) -> list[tuple[str, int, int, float]]:
+    """Add up the losses that each step's line gives by kind and copy, which is counted from 1."""
+    sums: dict[tuple[str, int], list[float]] = {}
+    for line in lines:
+        for kind, copies in line.get("sums_by_kind", {}).items():
+            for epoch, (loss, tokens) in copies.items():
+                total = sums.setdefault((kind, int(epoch) + 1), [0.0, 0])
+                total[0] += loss
+                total[1] += tokens
+    return [(kind, copy, int(tokens), loss / tokens) for (kind, copy), (loss, tokens) in sorted(sums.items())]

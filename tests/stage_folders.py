@@ -289,8 +289,10 @@ def training(folder: Path) -> Path:
     os.makedirs(folder / "hf")
     lines = [
         {"step": 0, "heldout": {"sft": 3.0, "books": 2.5}},
-        {"step": 1, "loss": 3.1, "lr": 1e-4, "tokens": 20, "target_tokens": 6, "tokens_per_s": 100.0},
-        {"step": 2, "loss": 2.9, "lr": 1e-5, "tokens": 10, "target_tokens": 2, "tokens_per_s": 100.0},
+        {"step": 1, "loss": 3.1, "lr": 1e-4, "tokens": 20, "target_tokens": 6, "tokens_per_s": 100.0}
+        | {"sums_by_kind": {"sft": {"0": [12.0, 4], "1": [5.0, 2]}}},
+        {"step": 2, "loss": 2.9, "lr": 1e-5, "tokens": 10, "target_tokens": 2, "tokens_per_s": 100.0}
+        | {"sums_by_kind": {"sft": {"0": [2.0, 1]}, "books": {"0": [3.0, 1]}}},
         {"step": 2, "heldout": {"sft": 2.0, "books": 2.25}},
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

@@ -213,6 +213,13 @@ def test_losses_by_source_average_to_the_loss(runs):
             whole = sum(line["loss_by_source"][source] * targets[source] for source in targets)
             assert whole / sum(targets.values()) == pytest.approx(line["loss"], rel=1e-5)
             assert sum(line["targets_by_kind"].values()) == line["target_tokens"]
+            for names in ("sums_by_source", "sums_by_kind"):
+                sums = [copy for copies in line[names].values() for copy in copies.values()]
+                assert {epoch for copies in line[names].values() for epoch in copies} == {"0", "1"}
+                assert sum(tokens for _, tokens in sums) == line["target_tokens"]
+                assert sum(total for total, _ in sums) == pytest.approx(line["loss"] * line["target_tokens"], rel=1e-12)
+            assert line["mfu"] > 0
+            assert 0 < line["target_tokens_per_s"] < line["tokens_per_s"]
 
 
 @pytest.mark.slow

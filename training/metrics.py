@@ -1,4 +1,7 @@
-"""Sums of losses by kind and source, and where they are written: metrics.jsonl, TensorBoard, progress lines."""
+"""Sums of losses by kind, source and copy, and where they are written: metrics.jsonl and TensorBoard.
+
+Legend: E examples of a step.
+"""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +14,46 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.records import KINDS
 from pipeline.shards import write_atomically
+from training.rows import Rows
 
 
-def tally(losses_N: NDArray[np.float64], code_N: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-    """Return (2, size): the sum of the losses and the number of the tokens of each code."""
-    return np.stack([np.bincount(code_N, losses_N, size), np.bincount(code_N, minlength=size).astype(np.float64)])
+def tally(
+    sums_E: NDArray[np.float64], targets_E: NDArray[np.int64], code_E: NDArray[np.int64], size: int
+) -> NDArray[np.float64]:
+    """Return (2, size): the losses and the target tokens of the E examples, added up by their codes."""
+    return np.stack([np.bincount(code_E, sums_E, size), np.bincount(code_E, targets_E, size)])
+
+
+def by_copy(
+    sums_E: NDArray[np.float64],
+    targets_E: NDArray[np.int64],
+    code_E: NDArray[np.int64],
+    epoch_E: NDArray[np.int64],
+    names: Sequence[str],
+) -> dict[str, dict[str, list[float]]]:
+    """Return name -> epoch -> [sum of losses, target tokens] in full precision, without those of no tokens."""
+    epochs = int(epoch_E.max(initial=0)) + 1
+    sums = tally(sums_E, targets_E, code_E * epochs + epoch_E, len(names) * epochs).reshape(2, len(names), epochs)
+    found: dict[str, dict[str, list[float]]] = {}
+    for code, epoch in zip(*np.nonzero(sums[1]), strict=True):
+        found.setdefault(names[code], {})[str(epoch)] = [float(sums[0, code, epoch]), int(sums[1, code, epoch])]
+    return found
+
+
+def losses_of(batch: Rows, sums_E: NDArray[np.float64], sources: Sequence[str]) -> dict[str, Any]:
+    """Return what metrics.jsonl says of a step's losses by source and by kind: means, tokens, and sums by copy."""
+    targets_E = batch.targets_E
+    by_source = tally(sums_E, targets_E, batch.source_E, len(sources))
+    by_kind = tally(sums_E, targets_E, batch.kind_E, len(KINDS))
+    return {
+        "loss_by_source": means(by_source, sources),
+        "targets_by_source": {name: int(count) for name, count in zip(sources, by_source[1], strict=True)},
+        "targets_by_kind": {kind: int(count) for kind, count in zip(KINDS, by_kind[1], strict=True) if count},
+        "sums_by_source": by_copy(sums_E, targets_E, batch.source_E, batch.epoch_E, sources),
+        "sums_by_kind": by_copy(sums_E, targets_E, batch.kind_E, batch.epoch_E, KINDS),
+    }
 
 
 def sum_over_ranks(values: NDArray[np.float64], device: torch.device) -> NDArray[np.float64]:

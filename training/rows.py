@@ -30,6 +30,7 @@ class Rows:
     example_ids: list[str]  # E
     kind_E: NDArray[np.int64]  # index into KINDS
     source_E: NDArray[np.int64]  # index into PackedRows.sources
+    epoch_E: NDArray[np.int64]  # which copy of its example, from 0
 
     @property
     def targets_N(self) -> NDArray[np.int64]:
@@ -47,6 +48,16 @@ class Rows:
         examples: NDArray[np.int32] = self.example_NT[:, 1:][self.labels_NT[:, 1:] != IGNORE_INDEX]
         return examples
 
+    @property
+    def targets_E(self) -> NDArray[np.int64]:
+        """Target tokens of each example."""
+        targets_E: NDArray[np.int64] = np.bincount(self.target_examples(), minlength=len(self.example_ids))
+        return targets_E
+
+    def sum_by_example(self, losses_N: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add up the losses of the target tokens, in row order, by example: (E,) sums."""
+        return np.asarray(np.bincount(self.target_examples(), losses_N, len(self.example_ids)), np.float64)
+
     def last_targets(self) -> set[int]:
         """The tokens with which examples end, as far as they are targets."""
         last_NT = np.diff(self.example_NT, append=-2) != 0
@@ -61,9 +72,10 @@ class Rows:
                 nothing + IGNORE_INDEX,
                 nothing + np.arange(2),
                 nothing.astype(np.int32) - 1,
-                [],
+                self.example_ids,
                 self.kind_E,
                 self.source_E,
+                self.epoch_E,
             )
         cut = slice(start, stop)
         return Rows(
@@ -74,6 +86,7 @@ class Rows:
             self.example_ids,
             self.kind_E,
             self.source_E,
+            self.epoch_E,
         )
 
 
@@ -136,6 +149,7 @@ class PackedRows:
             list(chain.from_iterable(table["example_ids"].to_pylist())),
             np.array([KINDS.index(kind) for kind in chain.from_iterable(table["kinds"].to_pylist())], np.int64),
             np.searchsorted(self.sources, list(chain.from_iterable(table["sources"].to_pylist()))),
+            np.array(list(chain.from_iterable(table["epochs"].to_pylist())), np.int64),
         )
 
     def _table(self, start: int, stop: int) -> pa.Table:

@@ -109,6 +109,12 @@ def test_training_reports_held_out_loss_before_and_after(tmp_path):
     assert (found.steps, found.tokens, found.target_tokens) == (2, 30, 8)
 
 
+def test_training_losses_add_up_by_kind_and_copy(tmp_path):
+    found = training(stage_folders(tmp_path))
+    assert found is not None
+    assert found.copies == [("books", 1, 1, 3.0), ("sft", 1, 5, 2.8), ("sft", 2, 2, 2.5)]
+
+
 def test_the_folders_under_test_have_more_than_one_part(tmp_path):
     stages = stage_folders(tmp_path)
     assert len(parts(stages["rewrite"])) > 1

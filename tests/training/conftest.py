@@ -83,7 +83,7 @@ def packed_rows(count: int, split: str, seed: int = 0, row_tokens: int = ROW_TOK
                 "example_ids": list(ids),
                 "kinds": list(kinds),
                 "sources": list(sources),
-                "epochs": [0] * len(ids),
+                "epochs": [place % 2 for place in range(len(ids))],
             }
         )
     return rows

@@ -1,9 +1,12 @@
 import json
+from collections import defaultdict
 
 import numpy as np
 import pytest
 
-from training.metrics import Metrics, means, tally
+from pipeline.records import KINDS
+from training.metrics import Metrics, losses_of, means, tally
+from training.rows import PackedRows
 
 
 def steps(folder):
@@ -11,10 +14,31 @@ def steps(folder):
 
 
 def test_tally_and_means_are_sums_and_averages_by_code():
-    sums = tally(np.array([1.0, 2.0, 6.0]), np.array([0, 2, 2]), 4)
-    assert sums.tolist() == [[1, 0, 8, 0], [1, 0, 2, 0]]
-    assert means(sums, ["a", "b", "c", "d"]) == {"a": 1.0, "c": 4.0}
-    assert means(tally(np.zeros(0), np.zeros(0, np.int64), 2), ["a", "b"]) == {}
+    sums = tally(np.array([1.0, 2.0, 6.0]), np.array([1, 1, 3]), np.array([0, 2, 2]), 4)
+    assert sums.tolist() == [[1, 0, 8, 0], [1, 0, 4, 0]]
+    assert means(sums, ["a", "b", "c", "d"]) == {"a": 1.0, "c": 2.0}
+    assert means(tally(np.zeros(0), np.zeros(0, int), np.zeros(0, int), 2), ["a", "b"]) == {}
+
+
+def test_losses_by_kind_source_and_copy_are_those_of_the_tokens(pack):
+    rows = PackedRows(pack)
+    batch = rows.read(0, 8, vocabulary=96)
+    losses_N = np.random.default_rng(0).random(batch.targets_N.sum())
+    found = losses_of(batch, batch.sum_by_example(losses_N), rows.sources)
+    sums = defaultdict(lambda: [0.0, 0])
+    for example, loss in zip(batch.target_examples(), losses_N, strict=True):
+        for key in (KINDS[batch.kind_E[example]], rows.sources[batch.source_E[example]]):
+            total = sums[key, str(batch.epoch_E[example])]
+            total[0] += loss
+            total[1] += 1
+    assert {epoch for _, epoch in sums} == {"0", "1"}
+    for names, kind in (("sums_by_kind", "sft"), ("sums_by_source", "sft_source"), ("sums_by_kind", "web")):
+        assert found[names][kind] == {epoch: pytest.approx(sums[kind, epoch]) for epoch in ("0", "1")}
+    assert len(found["sums_by_kind"]) == len(found["sums_by_source"]) == 2
+    tokens = sum(sums["sft", epoch][1] for epoch in "01")
+    assert found["targets_by_source"]["sft_source"] == found["targets_by_kind"]["sft"] == tokens
+    whole = sum(sums["sft", epoch][0] for epoch in "01")
+    assert found["loss_by_source"]["sft_source"] == pytest.approx(whole / tokens, abs=1e-6)
 
 
 @pytest.mark.parametrize(("resumed", "kept"), [(2, [0, 1, 2]), (0, [])])
