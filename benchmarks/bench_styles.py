@@ -1,6 +1,6 @@
 """`excerpt` beside `huatuo2` on the same passages: python -m benchmarks.bench_styles [VARIANT …]; without any a table.
 
-Passages are 100 of MedQuAD and OpenStax (../shared/data beside the checkout), drawn by hash from what the line makes of
+Passages are 200 of MedQuAD and OpenStax (../shared/data beside the checkout), drawn by hash from what the line makes of
 them. The model is the demo's, of 135M parameters: what is measured is the machinery and its cost, not the
 quality of the pairs. The variants without repair sample twice where the others repair once, so that both may ask as
 often. Each has a journal of its own, from which an interrupted run goes on; its pairs, kept and rejected, are left in
@@ -31,7 +31,7 @@ from unify.serve import running_servers
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "data" / "bench_styles"
-PASSAGES, MOST_CHARS = 100, 1500
+PASSAGES, MOST_CHARS = 200, 1500
 RECIPE = f"""
 name = "styles"
 sources = ["medquad", "openstax_pharmacology"]
