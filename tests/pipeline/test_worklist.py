@@ -178,7 +178,7 @@ print(next(int(line.split()[1]) for line in status.splitlines() if line.startswi
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_a_file(tmp_path: Path) -> None:
-    """A text, a JSON string, and lines, of 96 MiB each, and a bomb of 1 GiB, with items of 4 MiB: under 450 MiB."""
+    """A text, a JSON string, and lines, of 96 MiB each, and a bomb of 1 GiB, with items of 4 MiB: under 512 MiB."""
     sentence = "".join(SENTENCES).encode()
     for name, before, after in (
         ("a.txt", b"", b""),
@@ -199,7 +199,7 @@ def test_memory_does_not_grow_with_a_file(tmp_path: Path) -> None:
     peak, reasons = printed.split(" ", 1)
     assert "'too_large': 2" in reasons
     assert "'expands_too_much': 1" in reasons
-    assert int(peak) < 450
+    assert int(peak) < 512
 
 
 PUBMED = (
