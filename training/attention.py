@@ -2,7 +2,7 @@
 
 The attention implementation `by_example`, beside those of transformers. Of a row of T tokens sdpa with a mask computes
 all T * T products on a CPU; this computes the sum of the squared lengths of its examples, each causal.
-Legend: B rows, H heads, T tokens a row, D width of a head.
+Legend: B rows, H heads, T tokens a row, L tokens of an example, D width of a head.
 """
 
 from itertools import pairwise
@@ -49,23 +49,26 @@ def attend_by_example(
     """
     if settings.get("s_aux") is not None or settings.get("softcap") is not None:
         raise ValueError(f"{BY_EXAMPLE}: got a model with attention sinks or capped scores, expected neither")
-    rows, _, width, _ = query_BHTD.shape
+    rows, heads, width, _ = query_BHTD.shape
+    grouped = heads != key_BHTD.shape[1]
     found = []
     for row, positions_T in enumerate(position_ids.expand(rows, width)):
         starts = torch.nonzero(positions_T == 0).flatten().tolist()
-        for start, stop in pairwise(sorted({0, *starts, width})):
-            query_HTD, key_HTD, value_HTD = (part[row, :, start:stop] for part in (query_BHTD, key_BHTD, value_BHTD))
-            band_TT = _band(stop - start, sliding_window, query_BHTD.device)
+        lengths = [stop - start for start, stop in pairwise(sorted({0, *starts, width}))]
+        # split, not slices: the gradient of each slice would be as long as the row.
+        parts = (part_BHTD[row : row + 1].split(lengths, 2) for part_BHTD in (query_BHTD, key_BHTD, value_BHTD))
+        for query_1HLD, key_1HLD, value_1HLD in zip(*parts, strict=True):
+            band_LL = _band(query_1HLD.shape[2], sliding_window, query_BHTD.device)
             found.append(
                 functional.scaled_dot_product_attention(
-                    query_HTD[None],
-                    key_HTD[None],
-                    value_HTD[None],
-                    attn_mask=band_TT,
-                    is_causal=band_TT is None,
+                    query_1HLD,
+                    key_1HLD,
+                    value_1HLD,
+                    attn_mask=band_LL,
+                    is_causal=band_LL is None,
                     dropout_p=dropout,
                     scale=scaling,
-                    enable_gqa=query_HTD.shape[0] != key_HTD.shape[0],
+                    enable_gqa=grouped,
                 )
             )
     out_BTHD = torch.cat(found, 2).transpose(1, 2).view(rows, width, *query_BHTD.shape[1::2])
