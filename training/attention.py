@@ -56,7 +56,7 @@ def attend_by_example(
         starts = torch.nonzero(positions_T == 0).flatten().tolist()
         lengths = [stop - start for start, stop in pairwise(sorted({0, *starts, width}))]
         # split, not slices: the gradient of each slice would be as long as the row.
-        parts = (part_BHTD[row : row + 1].split(lengths, 2) for part_BHTD in (query_BHTD, key_BHTD, value_BHTD))
+        parts = (torch.split(part_BHTD[row : row + 1], lengths, 2) for part_BHTD in (query_BHTD, key_BHTD, value_BHTD))
         for query_1HLD, key_1HLD, value_1HLD in zip(*parts, strict=True):
             band_LL = _band(query_1HLD.shape[2], sliding_window, query_BHTD.device)
             found.append(
