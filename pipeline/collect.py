@@ -36,10 +36,10 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from pipeline.readers.containers import HEAD_BYTES, Place, chunks_of
 from pipeline.readers.formats import READERS, WARC, format_of
 from pipeline.readers.items import Item, Refused
 from pipeline.readers.language import detect
+from pipeline.readers.places import HEAD_BYTES, Place, chunks_of
 from pipeline.readers.sheets import too_large
 from pipeline.readers.tables import read_rows, row_id, row_item, rows_in_memory
 from pipeline.readers.warc import Record, read_records

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from pipeline.letters import BYTES, OFFSETS, TABLE, Fold, buffers_of, fold_text, letters_of, read_letters
 from pipeline.minhash import jaccard_of, shingle
-from pipeline.readers.containers import Place
 from pipeline.readers.items import Refused
+from pipeline.readers.places import Place
 from pipeline.readers.tables import FORMATS, open_table, read_rows
 from pipeline.recipe import RecipeError, SourceCard
 

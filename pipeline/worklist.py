@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.readers.containers import Leaf, Limits, Place, chunks_of, leaves_of, read_place, spool
+from pipeline.readers.containers import Leaf, Limits, leaves_of
 from pipeline.readers.formats import READERS, SUFFIXES, WARC, format_of
 from pipeline.readers.items import Refused
 from pipeline.readers.long_text import as_utf8, text_parts
 from pipeline.readers.pairs import PAIR_FIELDS
+from pipeline.readers.places import Place, chunks_of, read_place, spool
 from pipeline.readers.row_text import TEXT_FIELDS
 from pipeline.readers.tables import FORMATS, HUB, Table, check_columns, open_table, read_rows, row_id
 from pipeline.readers.warc import read_records

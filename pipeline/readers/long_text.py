@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.readers.containers import Place, chunks_of, spool
 from pipeline.readers.encoding import encoding_of
 from pipeline.readers.items import Refused
+from pipeline.readers.places import Place, chunks_of, spool
 from pipeline.records import text_hash
 from pipeline.sentences import split_sentences
 

@@ -20,11 +20,11 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.readers.containers import Place, chunks_of, spool
 from pipeline.readers.items import Item, Refused, one_line
 from pipeline.readers.json_values import cut_items, item_depth
 from pipeline.readers.long_text import as_utf8
 from pipeline.readers.pairs import PAIR_FIELDS, pair_item
+from pipeline.readers.places import Place, chunks_of, spool
 from pipeline.readers.row_text import TEXT_FIELDS, native_id, text_item
 from pipeline.readers.sheets import read_cells, skip_line, too_large, xlsx_lines
 from pipeline.recipe import RecipeError, SourceCard

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pipeline.readers.containers import Leaf, Limits, Place, leaves_of, read_place
+from pipeline.readers.containers import Leaf, Limits, leaves_of
 from pipeline.readers.items import Refused
+from pipeline.readers.places import Place, read_place
 
 TEXT = "".join(f"第{number}篇。\n" for number in range(9000)).encode()
 PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress}

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.readers.containers import Place
 from pipeline.readers.items import Refused
 from pipeline.readers.long_text import as_utf8, text_parts
+from pipeline.readers.places import Place
 
 SENTENCES = [f"第{number}味药性温，治头痛。" for number in range(400)]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.readers.containers import Place
 from pipeline.readers.items import Refused
+from pipeline.readers.places import Place
 from pipeline.readers.tables import Row, open_table, read_rows
 from pipeline.recipe import SourceCard
 
