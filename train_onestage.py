@@ -9,13 +9,11 @@ its target tokens, whatever the micro-batches and ranks. A run that is killed go
 """
 
 import os
-import signal
 import socket
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -34,17 +32,20 @@ from pipeline.progress import Meter, meter
 from pipeline.recipe import RecipeError
 from pipeline.records import KINDS, uniform
 from pipeline.shards import ContractError, only_run
+from training.adapters import add_adapters
 from training.attention import register_by_example
 from training.checkpoint import load_newest, remove_unfinished, save_checkpoint
 from training.config import TrainConfig
 from training.export import export
 from training.flops import count_flops, number_of_elements, peak_flops
+from training.guard import MEMORY, check_losses, check_norm
 from training.isolation import check_isolation, hidden_states
 from training.launch import read_run
 from training.loss import OutputLoss, check_head, parameter_groups
 from training.metrics import Metrics, losses_of, means, sum_over_ranks, tally
 from training.rows import PackedRows, Rows, micro_batches
 from training.schedule import learning_rate
+from training.stop import stop_signals
 
 Sums = NDArray[np.float64]  # (2, codes): of losses, and of their tokens
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -70,7 +71,7 @@ def train(pack: Path, directory: Path, config: TrainConfig) -> None:
     """Train on the rows of `pack` and leave the model in directory/hf. `config.model` is a folder or a hub name.
 
     Raises:
-        RecipeError: the model cannot be trained on these rows as the recipe says, or a loss is not finite.
+        RecipeError: the model cannot be trained on these rows as the recipe says, or a loss is no number or a spike.
         ContractError: a packed row or a checkpoint is not what it should be.
     """
     rank, world, device = _join_ranks()
@@ -109,8 +110,8 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
             config=deepspeed_config(config, accumulation, world),
         )
     remove_unfinished(directory) if rank == 0 else None
-    resumed = load_newest(engine, directory) or {"step": 0, "rows": 0, "heldout": {}}
-    state = State(resumed["step"], resumed["rows"], resumed["heldout"], resumed.get("heldout_loss", {}))
+    resumed = load_newest(engine, directory) or {"step": 0, "rows": 0}
+    state = State(**{name: resumed[name] for name in State.__dataclass_fields__ if name in resumed})
     metrics = Metrics(directory, resumed_step=state.step) if rank == 0 else None
     flops, peak = count_flops(model), peak_flops(device, DTYPES[config.dtype]) * world
     if rank == 0:
@@ -148,10 +149,17 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
         evaluate()
     engine.train()
     left = min(rows.num_train, steps * config.batch_rows) - state.rows
-    with _stop_signals() as stop, _progress(rank, left) as bar:
+    with stop_signals(config.max_hours) as stop, _progress(rank, left) as bar:
         while state.step < steps:
             started = time.perf_counter()
-            batch = rows.read(state.rows, min(state.rows + config.batch_rows, rows.num_train), vocabulary=vocabulary)
+            end = min(state.rows + config.batch_rows, rows.num_train)
+            if state.step + 1 in config.skip_steps:
+                bar.advance(end - state.rows)
+                state.step, state.rows = state.step + 1, end
+                if metrics:
+                    metrics.write(state.step, {"rows": end, "skipped": True})
+                continue
+            batch = rows.read(state.rows, end, vocabulary=vocabulary)
             targets = int(batch.targets_N.sum())
             torch.manual_seed(int(uniform(config.seed, "train", str(state.step), str(rank)) * 2**53))  # for dropout
             sums_E = np.zeros(len(batch.example_ids))
@@ -170,24 +178,21 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
                 sums_E += piece.sum_by_example(losses_N.double().cpu().numpy())
                 if index < accumulation - 1:
                     engine.step()
-            summed = sum_over_ranks(np.append(sums_E, stop.is_set), device)
+            summed = sum_over_ranks(np.append(sums_E, stop.is_due()), device)
             sums_E, stopping = summed[:-1], summed[-1]
-            if not np.isfinite(sums_E).all():
-                bad = [batch.example_ids[index] for index in np.flatnonzero(~np.isfinite(sums_E))]
-                raise RecipeError(
-                    f"{pack}: step {state.step + 1}: got a loss that is no number on {len(bad)} of the step's "
-                    f"{len(batch.example_ids)} examples ({', '.join(bad[:20])}), expected one on each"
-                )
+            where = f"{pack}: step {state.step + 1}, rows {state.rows} to {end - 1}"
+            check_losses(where, batch, sums_E, state.losses, config.max_loss_jump)
             rate = learning_rate(state.step, steps, config)
             for group in engine.optimizer.param_groups:
                 group["lr"] = rate
             engine.step()
 
-            state.step += 1
-            state.rows += len(batch.targets_N)
+            state.step, state.rows = state.step + 1, end
             seconds = time.perf_counter() - started
             loss = float(sums_E.sum() / max(targets, 1))
+            state.losses = [*state.losses, loss][-MEMORY:]
             norm = engine.get_global_grad_norm()  # none with fp32 and ZeRO-0
+            check_norm(where, norm)
             if metrics:
                 line = {
                     "rows": state.rows,
@@ -215,6 +220,8 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
             if stopping and state.step < steps:
                 _say(f"train: stopped at step {state.step} of {steps}, saved; run the same command again to go on")
                 return
+        if str(steps) not in state.heldout:  # the last step was passed over
+            evaluate()
 
     # Export.
     before, after = state.heldout["0"], state.heldout[str(steps)]
@@ -230,8 +237,7 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
     export(
         engine,
         model,
-        tokenizer=config.model,
-        chat_template=config.chat_template,
+        config=config,
         ends=ends,
         directory=directory,
         manifest=manifest,
@@ -250,6 +256,7 @@ class State:
     rows: int  # the global cursor: train rows consumed, whatever the number of ranks
     heldout: dict[str, dict[str, float]] = field(default_factory=dict)  # step -> kind -> loss
     heldout_loss: dict[str, float] = field(default_factory=dict)  # step -> loss a token
+    losses: list[float] = field(default_factory=list)  # of the last steps, which the next is held against
 
 
 @torch.no_grad()
@@ -301,6 +308,8 @@ def load_model(config: TrainConfig, row_tokens: int) -> PreTrainedModel:
         raise RecipeError(
             f"[encode] max_tokens: got rows of {row_tokens} tokens, expected at most the {longest} of {config.model}"
         )
+    if config.lora_rank:
+        add_adapters(model, config)
     return cast(PreTrainedModel, model)
 
 
@@ -353,29 +362,6 @@ def _tensors(piece: Rows, device: torch.device) -> tuple[torch.Tensor, torch.Ten
         torch.from_numpy(piece.positions_NT).to(device),
         torch.from_numpy(piece.labels_NT).to(device),
     )
-
-
-@dataclass
-class Stop:
-    """Whether someone asked the run to stop."""
-
-    is_set: bool = False
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Stop]:
-    """Turn SIGTERM and SIGINT into a wish to stop after the step that runs. They may come more than once."""
-    stop = Stop()
-
-    def ask(*_: object) -> None:
-        stop.is_set = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _progress(rank: int, rows: int) -> AbstractContextManager[Meter]:

@@ -135,6 +135,8 @@ def _parser() -> argparse.ArgumentParser:
         "accept", _accept, "try the model of a recipe on passages that ship with us, before a run is paid for", "RECIPE"
     )
     add("judge", _judge, "have a model judge a sample of the pairs, and measure the judge beside it", "RECIPE")
+    add("launch", _launch, "print the commands that train a recipe on one machine or many", "RECIPE")
+    add("chat", _chat, "talk to the model that a recipe trained", "RECIPE")
     add("serve", _serve, "start the model servers of a recipe and stay until interrupted", "RECIPE")
     return parser
 
@@ -274,6 +276,18 @@ def _judge(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     line = read_line(options.recipe, through="collect")
     serve_until_interrupted(line.recipe, str(line.configs["rewrite"].model_dump()["model"]))
+
+
+def _launch(options: argparse.Namespace) -> None:
+    from training.launch import describe_launches  # torch takes seconds to import
+
+    print(describe_launches(read_line(options.recipe).recipe), end="")
+
+
+def _chat(options: argparse.Namespace) -> None:
+    from training.chat import chat_in_terminal  # torch takes seconds to import
+
+    chat_in_terminal(train_directory(read_line(options.recipe)) / "hf")
 
 
 def _card_now_and_then(line: Line, every: float = 60.0) -> Callable[[], None]:

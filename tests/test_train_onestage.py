@@ -60,6 +60,9 @@ class Runs:
             self.task(f"killed3-{ranks}", stop_after=2, **{**every, "zero_stage": 3}),
             self.task(f"killed3-{ranks}", **{**every, "zero_stage": 3}),
             self.task(f"whole3-{ranks}", **{**every, "zero_stage": 3}),
+            self.task(f"lora-{ranks}", lora_rank=4, zero_stage=ranks),
+            self.task(f"lora3-{ranks}", stop_after=1, lora_rank=4, zero_stage=3),
+            self.task(f"lora3-{ranks}", lora_rank=4, zero_stage=3),
         ]
 
     def failing(self) -> list[dict[str, Any]]:
@@ -69,6 +72,10 @@ class Runs:
             self.task("diverges", learning_rate=1e15),
             {**self.task("leaks"), "leak": True},
             self.task("moved", stop_after=1, batch_rows=4),
+            self.task("late", max_hours=1e-6),
+            self.task("late", max_hours=1e-6),
+            self.task("passed-over", skip_steps=[2, STEPS]),
+            self.task("spikes", batch_rows=2, learning_rate=0.3, warmup_ratio=0.0, max_loss_jump=0.1, save_every=1),
         ]
 
     def metrics(self, name: str) -> list[dict[str, Any]]:
@@ -259,10 +266,58 @@ def test_a_model_that_lets_examples_leak_is_refused_before_the_first_step(runs):
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_examples(runs):
     refused = [line for line in runs.printed[1].splitlines() if "no number" in line]
     assert len(refused) == 1
-    assert "step 2: got a loss that is no number on" in refused[0]
+    assert "step 2, rows 8 to 15: got a loss that is no number on" in refused[0]
     assert "examples (train-8-0, " in refused[0]
     assert not list((runs.root / "diverges").glob("step-*"))
     assert not (runs.root / "diverges" / "hf").exists()
+
+
+@pytest.mark.slow
+def test_adapters_learn_alike_on_any_ranks_and_leave_a_plain_model(runs):
+    started = load_file(runs.model / "model.safetensors")
+    expected, first = runs.weights("lora-1"), losses(runs.root / "lora-1")
+    assert len(first) == STEPS
+    assert "going on from step 2" in runs.printed[2]
+    for name in ("lora-1", "lora-2", "lora3-1", "lora3-2"):
+        assert losses(runs.root / name) == pytest.approx(first, rel=1e-5)
+        weights = runs.weights(name)
+        assert weights.keys() == started.keys()
+        for key, weight in weights.items():
+            assert torch.equal(weight, started[key]) == ("proj" not in key), key
+            torch.testing.assert_close(weight, expected[key], rtol=1e-3, atol=1e-4)
+        before, after = (line["heldout"] for line in runs.metrics(name) if "heldout" in line)
+        assert all(after[kind] < before[kind] for kind in before)
+
+
+@pytest.mark.slow
+def test_a_spike_stops_the_run_before_its_step(runs):
+    (refused,) = [line for line in runs.printed[1].splitlines() if "max_loss_jump" in line]
+    taken = len(steps_of(runs, "spikes"))
+    assert taken == 8
+    assert f"step {taken + 1}, rows {2 * taken} to {2 * taken + 1}: got a loss of" in refused
+    assert f"train-{2 * taken}-" in refused
+    assert [path.name for path in (runs.root / "spikes").glob("*step-*")] == [f"step-{taken}"]
+
+
+@pytest.mark.slow
+def test_steps_that_the_recipe_skips_leave_the_order_as_it_is(runs):
+    lines = [line for line in runs.metrics("passed-over") if "rows" in line]
+    assert [(line["step"], line["rows"], "loss" in line) for line in lines] == [
+        (1, 8, True),
+        (2, 16, False),
+        (3, 22, False),
+    ]
+    assert lines[0]["loss"] == steps_of(runs, "zero1-1")[0][0]
+    assert [line["step"] for line in runs.metrics("passed-over") if "heldout" in line] == [0, STEPS]
+    manifest = json.loads((runs.root / "passed-over" / "hf" / "manifest.json").read_text())
+    assert manifest["settings"]["skip_steps"] == [2, STEPS]
+
+
+@pytest.mark.slow
+def test_a_run_that_has_no_time_left_saves_and_goes_on_later(runs):
+    assert "train: stopped at step 1 of 3, saved" in runs.printed[1]
+    assert "train: stopped at step 2 of 3, saved" in runs.printed[1]
+    assert steps_of(runs, "late") == steps_of(runs, "zero1-1")[:2]
 
 
 @pytest.mark.slow

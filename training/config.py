@@ -32,6 +32,9 @@ class TrainConfig(Config):
     )
     zero_stage: int = Field(default=1, ge=0, le=3)
     gradient_checkpointing: bool = False
+    lora_rank: int = Field(default=0, ge=0, description="of adapters beside every linear layer; 0: all weights learn")
+    lora_alpha: float = Field(default=32.0, gt=0, description="an adapter counts lora_alpha / lora_rank times")
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     chunk_targets: int = Field(default=2048, ge=1, description="output tokens whose logits are in memory at one time")
     max_steps: int | None = Field(
         default=None, ge=1, description="stop after so many steps; the schedule ends there too"
@@ -40,7 +43,16 @@ class TrainConfig(Config):
         default=0, ge=0, description="steps between held-out losses; 0: before the first and after the last"
     )
     save_every: int = Field(default=500, ge=0, description="steps between checkpoints; 0: only after the last")
-    keep_checkpoints: int = Field(default=1, ge=1)
+    keep_checkpoints: int = Field(
+        default=1, ge=1, description="newest; the one with the lowest held-out loss stays too"
+    )
+    max_hours: float | None = Field(
+        default=None, gt=0, description="save and stop before so many hours; the same command goes on"
+    )
+    max_loss_jump: float = Field(
+        default=3.0, gt=0, description="nats of a step's loss above the median of the last 32; more stops the run"
+    )
+    skip_steps: tuple[int, ...] = Field(default=(), description="steps, counted from 1, whose rows are passed over")
     seed: int = Field(default=0, ge=0)
 
 
@@ -54,5 +66,8 @@ UNHASHED = frozenset(
         "eval_every",
         "save_every",
         "keep_checkpoints",
+        "max_hours",
+        "max_loss_jump",
+        "skip_steps",  # a run that stopped at a step goes on in its own folder; the exported manifest names them
     }
 )

@@ -7,15 +7,16 @@ from typing import Any
 import torch.distributed as dist
 from transformers import AutoTokenizer, PreTrainedModel
 
+from training.adapters import merge_adapters
 from training.checkpoint import publish_folder
+from training.config import TrainConfig
 
 
 def export(
     engine: Any,
     model: PreTrainedModel,
     *,
-    tokenizer: str,
-    chat_template: str | None,
+    config: TrainConfig,
     ends: set[int],
     directory: Path,
     manifest: dict[str, Any],
@@ -24,8 +25,7 @@ def export(
 
     Args:
         engine: the DeepSpeed engine around OutputLoss(model).
-        tokenizer: the folder or hub name of the tokenizer that encoded the data.
-        chat_template: file of the template that encoded the data, where it was not the tokenizer's own.
+        config: names the model, whose tokenizer encoded the data, and the template, where it is another one.
         ends: tokens with which examples end. Those that are special end generation: the chat template of a base model
             often closes a turn with another token than the model's own end of text.
     """
@@ -37,11 +37,12 @@ def export(
         working = directory / ".hf"
         shutil.rmtree(working, ignore_errors=True)
         weights = {name.removeprefix("model."): tensor.detach().cpu() for name, tensor in gathered.items()}
+        weights = merge_adapters(weights, config)
         for tied, source in (model.all_tied_weights_keys or {}).items():
             weights[tied] = weights[source]  # one tensor again, so that it is written once
-        words = AutoTokenizer.from_pretrained(tokenizer)
-        if chat_template is not None:
-            words.chat_template = Path(chat_template).read_text(encoding="utf-8")
+        words = AutoTokenizer.from_pretrained(config.model)
+        if config.chat_template is not None:
+            words.chat_template = Path(config.chat_template).read_text(encoding="utf-8")
         special = {token for token, word in words.added_tokens_decoder.items() if word.special}
         known = model.generation_config.eos_token_id
         known = {known} if isinstance(known, int) else set(known or ())

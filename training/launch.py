@@ -5,6 +5,7 @@ What a person can mend is found before any process starts, so that it is one lin
 
 import logging
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,36 @@ def launch_command(recipe: Recipe) -> list[str]:
     if processes == 1:
         return [sys.executable, *program]
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *program]
+
+
+def describe_launches(recipe: Recipe) -> str:
+    """Say how a recipe is trained on one machine and on several: by torchrun, DeepSpeed's hostfile, and Slurm."""
+    path = str(recipe.path.resolve())
+    program = shlex.join([str(Path(__file__).parent.parent / "train_onestage.py"), path])
+    python = shlex.quote(sys.executable)
+    return f"""\
+# Every machine needs this folder, its environment, the recipe, the model and the output folder at the same paths, on
+# shared storage. N machines with G GPUs each; FIRST is the name of one. What was stopped goes on by the same command.
+
+# This machine: every GPU, or [run] processes without one
+{python} -m training.launch {shlex.quote(path)}
+
+# torchrun, the same on every machine
+{python} -m torch.distributed.run --nnodes N --nproc-per-node G --rdzv-backend c10d \\
+    --rdzv-endpoint FIRST:29500 --rdzv-id onestage {program}
+
+# DeepSpeed, from one machine that reaches the others by ssh; hostfile has a line "NAME slots=G" for each
+{python} -m deepspeed.launcher.runner --hostfile hostfile --no_local_rank --master_addr FIRST \\
+    {program}
+
+# Slurm: a task a GPU. TERM comes ten minutes before the limit, the run is saved, and the next job goes on
+sbatch --nodes N --ntasks-per-node G --gpus-per-node G --time 24:00:00 --signal TERM@600 <<'END'
+#!/bin/bash
+export MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1) MASTER_PORT=29500
+srun bash -c 'RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS exec "$@"' rank \\
+    {python} {program}
+END
+"""
 
 
 def main(arguments: list[str]) -> int:
