@@ -112,7 +112,7 @@ def _train(pack: Path, directory: Path, config: TrainConfig, rank: int, world: i
     remove_unfinished(directory) if rank == 0 else None
     resumed = load_newest(engine, directory) or {"step": 0, "rows": 0}
     state = State(**{name: resumed[name] for name in State.__dataclass_fields__ if name in resumed})
-    metrics = Metrics(directory, resumed_step=state.step) if rank == 0 else None
+    metrics = Metrics(directory, resumed_step=state.step, trackers=config.trackers) if rank == 0 else None
     flops, peak = count_flops(model), peak_flops(device, DTYPES[config.dtype]) * world
     if rank == 0:
         begun = (

@@ -53,6 +53,7 @@ class TrainConfig(Config):
         default=3.0, gt=0, description="nats of a step's loss above the median of the last 32; more stops the run"
     )
     skip_steps: tuple[int, ...] = Field(default=(), description="steps, counted from 1, whose rows are passed over")
+    trackers: tuple[Literal["wandb", "trackio"], ...] = Field(default=(), description="beside TensorBoard")
     seed: int = Field(default=0, ge=0)
 
 
@@ -66,6 +67,7 @@ UNHASHED = frozenset(
         "eval_every",
         "save_every",
         "keep_checkpoints",
+        "trackers",
         "max_hours",
         "max_loss_jump",
         "skip_steps",  # a run that stopped at a step goes on in its own folder; the exported manifest names them

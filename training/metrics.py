@@ -3,6 +3,7 @@
 Legend: E examples of a step.
 """
 
+import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
+from pipeline.recipe import RecipeError
 from pipeline.records import KINDS
 from pipeline.shards import write_atomically
 from training.rows import Rows
@@ -69,29 +71,54 @@ def means(sums: NDArray[np.float64], names: Sequence[str]) -> dict[str, float]:
 
 
 class Metrics:
-    """The lines of a run on disk. A resumed run cuts off what came after its checkpoint."""
+    """The lines of a run on disk, and what shows them. A resumed run cuts off what came after its checkpoint."""
 
-    def __init__(self, directory: Path, *, resumed_step: int) -> None:
+    def __init__(self, directory: Path, *, resumed_step: int, trackers: Sequence[str] = ()) -> None:
         path = directory / "metrics.jsonl"
         kept = []
         if path.exists():
             whole = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
             kept = [line for line in whole if json.loads(line)["step"] <= resumed_step] if resumed_step else []
+        self.trackers = [_begin_tracking(name, directory.name) for name in trackers]
         write_atomically(path, "".join(kept))
         self.file = path.open("a", encoding="utf-8")
         self.board = SummaryWriter(str(directory / "tensorboard"), purge_step=resumed_step + 1)
 
     def write(self, step: int, line: dict[str, Any]) -> None:
-        """Append one line, and its numbers to TensorBoard."""
+        """Append one line, and its numbers to TensorBoard and the trackers."""
         self.file.write(json.dumps({"step": step, **line}, ensure_ascii=False) + "\n")
         self.file.flush()
+        numbers: dict[str, float] = {}
         for name, value in line.items():
             for label, number in value.items() if isinstance(value, dict) else [("", value)]:
                 if isinstance(number, int | float):
-                    self.board.add_scalar(f"{name}/{label}".rstrip("/"), number, step)
+                    numbers[f"{name}/{label}".rstrip("/")] = number
+        for name, number in numbers.items():
+            self.board.add_scalar(name, number, step)
         self.board.flush()
+        for tracker in self.trackers:
+            tracker.log(numbers, step=step)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and end the run for the trackers."""
         self.file.close()
         self.board.close()
+        for tracker in self.trackers:
+            tracker.finish()
+
+
+def _begin_tracking(name: str, run: str) -> Any:
+    """Begin a run of wandb or trackio, or go on with it.
+
+    Raises:
+        RecipeError: it is not installed.
+    """
+    try:
+        tracker = importlib.import_module(name)
+    except ImportError as error:
+        raise RecipeError(
+            f"[train] trackers: got {name}, expected it installed (pip install {name}): {error}"
+        ) from None
+    if name == "wandb":
+        return tracker.init(project="onestage", id=run, name=run, resume="allow")
+    return tracker.init(project="onestage", name=run, resume="allow")

@@ -154,6 +154,32 @@ def test_a_dialogue_that_was_cut_is_rendered_anew(tmp_path):
     assert labels == "first<|im_end|>"
 
 
+@pytest.mark.parametrize("max_tokens", [400, 150])
+def test_a_model_that_thinks_is_trained_on_what_it_is_asked_with_thinking_off(tmp_path, max_tokens):
+    folder = with_template(tmp_path, (Path(__file__).parent / "thinking.jinja").read_text(encoding="utf-8"))
+    turns = [{"role": "system", "content": "你是医生。", "loss": False}]
+    turns += [
+        user("头痛?"),
+        answer("多久了？"),
+        user("头痛?"),
+        answer("First, rest."),
+        user("c" * 20),
+        answer("d" * 40),
+    ]
+    (row,) = encode(folder, turns, max_tokens=max_tokens)
+    text, labels = spelled(folder, row)
+    kept = turns if max_tokens == 400 else turns[:5]
+    asked = load_encoder(str(folder)).tokenizer.apply_chat_template(
+        kept[:-1], tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
+    assert asked.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert text == asked + kept[-1]["content"] + "<|im_end|>\n"
+    assert labels == "".join(turn["content"] + "<|im_end|>" for turn in kept if turn["loss"])
+    prompt = load_encoder(str(folder)).backend.encode(asked, add_special_tokens=False).ids
+    assert row["input_ids"][: len(prompt)] == prompt  # token by token
+    assert row["labels"][len(prompt)] == row["input_ids"][len(prompt)]
+
+
 def test_a_template_that_strips_contents_is_followed(tmp_path):
     folder = with_template(tmp_path, STRIPS)
     (row,) = encode(folder, [user(" a\n"), answer("  b  ")])

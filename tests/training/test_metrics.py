@@ -1,9 +1,11 @@
 import json
 from collections import defaultdict
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
+from pipeline.recipe import RecipeError
 from pipeline.records import KINDS
 from training.metrics import Metrics, losses_of, means, tally
 from training.rows import PackedRows
@@ -54,3 +56,12 @@ def test_a_resumed_run_cuts_off_what_came_after_its_checkpoint(tmp_path, resumed
     again.write(3, {"loss": 0.5})
     again.close()
     assert steps(tmp_path) == [*kept, 3]
+
+
+@pytest.mark.parametrize("tracker", ["wandb", "trackio"])
+def test_a_tracker_that_is_not_installed_is_said_in_one_line(tmp_path, tracker):
+    if find_spec(tracker):
+        pytest.skip(f"{tracker} is installed")
+    with pytest.raises(RecipeError, match=rf"^\[train\] trackers: got {tracker}, expected it installed \(pip install"):
+        Metrics(tmp_path, resumed_step=0, trackers=[tracker])
+    assert not (tmp_path / "metrics.jsonl").exists()
