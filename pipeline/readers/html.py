@@ -115,12 +115,15 @@ def _found(page: etree._Element) -> str:
         cell.attrib.pop("colspan", None)  # trafilatura makes that many cells, be it a billion
     found = trafilatura.bare_extraction(page, include_comments=False, include_tables=True, with_metadata=False)
     body = getattr(found, "body", None)
-    if body is None:
-        return ""
-    for element in body.iter():
+    return "" if body is None else "".join(_laid_out(body))
+
+
+def _laid_out(body: etree._Element) -> Iterator[str]:
+    """Yield the text of a tree, a new line where an element begins or ends that is more than words within a line."""
+    for event, element in etree.iterwalk(body, events=("start", "end")):
         if element.tag not in _WITHIN_LINES:
-            element.text, element.tail = f"\n{element.text or ''}", f"\n{element.tail or ''}"
-    return "".join(body.itertext())
+            yield "\n"
+        yield (element.text if event == "start" else element.tail) or ""
 
 
 def _article(pieces: Sequence[Piece], found: str) -> list[Piece]:

@@ -139,3 +139,9 @@ def test_text_beyond_a_limit_of_the_parser_is_refused_and_never_lost_in_silence(
 def test_spans_of_cells_are_bounded() -> None:
     page = b"<table><tr><th rowspan=99 colspan=99999>a" + b"<tr><td rowspan=99 colspan=99999>b" * 2000
     assert len(next(read_html(page)).text) < 2_000_000
+
+
+def test_control_characters_in_an_article_stop_nothing() -> None:
+    words = "The kidneys keep the amount of water and salt in the body steady, at every hour of the day and night. " * 9
+    page = f"<html><body><pre><code>{words}\x0f{words}</code></pre></body></html>"
+    assert words.strip() in next(read_html(page.encode())).text
