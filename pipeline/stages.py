@@ -120,7 +120,7 @@ STAGES = (
         over="stream",
         files=("regenerate",),
         parent="passage_id",
-        version=10,
+        version=11,
     ),
     Stage(
         "mix",

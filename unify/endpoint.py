@@ -18,7 +18,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from pipeline.recipe import RecipeError, is_private
 from pipeline.records import text_hash
-from unify.request import Request, Response
+from unify.request import Request, Response, whole_characters
 
 MAX_BODY = 16 << 20  # bytes of an answer that are read
 MAX_UNPACKING = 1000  # a compressed body may grow by this factor, that of DEFLATE
@@ -190,16 +190,12 @@ def _fingerprint(endpoint: Endpoint) -> str:
 
 
 def _text(content: object) -> str:
-    """Read the content of a message; half of a surrogate pair, which no file can hold, becomes U+FFFD."""
+    """Read the content of a message."""
     if content is None:
         return ""
     if not isinstance(content, str):
         raise TypeError(f"content is no text: {type(content).__name__}")
-    try:
-        content.encode()
-    except UnicodeEncodeError:
-        return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return content
+    return whole_characters(content)
 
 
 def _retry_after(response: httpx2.Response) -> float:

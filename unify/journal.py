@@ -170,6 +170,7 @@ async def open_journal(path: Path, mounts: Path = Path("/proc/self/mounts")) -> 
             yield journal
         finally:
             writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)  # it commits what it has gathered
             journal.write_rest()
 
 

@@ -109,6 +109,15 @@ PROMPT_REFUSED = "prompt_refused"  # an error about this prompt alone, a content
 UNANSWERED = "unanswered"  # no usable answer in all retries, though the server answers other prompts
 
 
+def whole_characters(text: str) -> str:
+    """Put U+FFFD in the place of half a surrogate pair, which no file can hold; two halves become their character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def request_hash(request: Request) -> str:
     """Name a request by the SHA-256 of its canonical JSON."""
     asked = {name: getattr(request, name) for name in ("model", "messages", "parameters", "attempt")}

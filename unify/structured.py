@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from unify.checks import Finding, without_thinking
+from unify.request import whole_characters
 
 _TRAILING = re.compile(r",(?=\s*[}\]])")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\],]', re.DOTALL)  # a whole string, or what opens, ends or parts members
@@ -86,6 +87,8 @@ def _fitted(value: Any, schema: Mapping[str, Any]) -> Any:
         return items if few <= len(items) <= many and NOTHING not in items else NOTHING
     if kind == "integer" and isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*", value):
         value = int(value)
+    if isinstance(value, str):
+        value = whole_characters(value)  # JSON may escape half of one
     fits = isinstance(value, _TYPES[kind]) and not (kind != "boolean" and isinstance(value, bool))
     return value if fits and value in schema.get("enum", (value,)) else NOTHING
 

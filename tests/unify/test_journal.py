@@ -94,6 +94,22 @@ def test_what_waits_when_a_run_ends_is_written(tmp_path: Path) -> None:
     assert asyncio.run(find()) == RESPONSE
 
 
+def test_what_the_writer_gathers_when_a_run_ends_is_written(tmp_path: Path) -> None:
+    async def ends() -> None:
+        async with open_journal(tmp_path / "j.sqlite") as journal:
+            keeping = asyncio.create_task(journal.keep(NAME, RESPONSE, model="m", about="web/1#a"))
+            for _ in range(5):
+                await asyncio.sleep(0)  # the writer takes it, and waits for more
+            keeping.cancel()
+
+    async def found() -> Response | None:
+        async with open_journal(tmp_path / "j.sqlite") as journal:
+            return journal.find(NAME)
+
+    asyncio.run(ends())
+    assert asyncio.run(found()) == RESPONSE
+
+
 def test_half_characters_survive(tmp_path: Path) -> None:
     broken = Response(("\ud83d half", "\x00"), ("stop",), "fp\udc80", 1, 1)
 

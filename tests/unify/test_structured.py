@@ -101,3 +101,10 @@ def test_a_cut_at_any_place_gives_a_beginning_or_nothing(value: dict[str, Any], 
 @given(st.text(alphabet='{}[]",:\\ 1a', max_size=60))
 def test_no_text_raises(text: str) -> None:
     read_json(text, SCHEMA)
+
+
+def test_half_a_character_that_json_escapes_is_replaced() -> None:
+    schema = {"type": "object", "properties": {"question": {"type": "string"}}, "required": ["question"]}
+    assert read_json('{"question": "What \\ud83d is it, \\ud83d\\ude00?"}', schema) == {
+        "question": "What \ufffd is it, 😀?"
+    }

@@ -6,14 +6,17 @@ names no route supports any.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
 from unify.checks.frequencies import Frequency, read_frequencies
 from unify.checks.numerals import fold
 from unify.checks.quantities import Quantity, read_quantities
-from unify.checks.units import CLASSICAL
+from unify.checks.units import CLASSICAL, Dimension
 
 # What finds the drugs that a text names: where each stands and ends, and a name that is the same for the same drug.
 Drugs = Callable[[str], Sequence[tuple[int, int, str]]]
@@ -67,20 +70,24 @@ class Dose:
     often: tuple[Frequency, ...]
     head: str | None
 
+    @property
+    def dimension(self) -> Dimension | None:
+        """What kind of amount it is."""
+        return self.quantity.unit.dimension if self.quantity.unit else None
+
 
 def wrong_dose(answer: str, known: str, drugs: Drugs = no_drugs) -> str | None:
     """Find a dose that no one place of what is known supports with all that the answer says of it."""
     claimed = read_doses(answer, drugs, carry=False)
-    have = read_doses(known, drugs, carry=True) if claimed else []
+    same_size: dict[tuple[object, ...], list[Dose]] = defaultdict(list)
+    same_head: dict[tuple[object, ...], set[Fraction]] = defaultdict(set)
+    for one in read_doses(known, drugs, carry=True) if claimed else ():
+        same_size[one.dimension, one.quantity.base].append(one)
+        same_head[one.dimension, one.head].add(one.quantity.base)
     for dose in claimed:
-        unit, base = dose.quantity.unit, dose.quantity.base
-        alike = [one for one in have if one.quantity.unit and unit and one.quantity.unit.dimension == unit.dimension]
-        places = [one for one in alike if one.quantity.base == base]
-        headed = [one for one in alike if dose.head and one.head == dose.head]
-        if places and (
-            not any(_agree(dose, place) for place in places)
-            or (headed and not any(one.quantity.base == base for one in headed))
-        ):
+        base, places = dose.quantity.base, same_size.get((dose.dimension, dose.quantity.base), [])
+        sizes = same_head.get((dose.dimension, dose.head), {base}) if dose.head else {base}
+        if places and (base not in sizes or not any(_agree(dose, place) for place in places)):
             return " ".join([answer[dose.quantity.start : dose.quantity.end], *sorted(dose.drugs)])
     return None
 
@@ -112,15 +119,11 @@ def read_doses(text: str, drugs: Drugs, *, carry: bool) -> list[Dose]:
     folded = fold(text)
     borders = [0, *(match.end() for match in _BORDER.finditer(folded)), len(folded)]
     named, often = drugs(text), read_frequencies(text)
-    doses = []
+    doses, ranges = [], _ranges_of(amounts, folded)
     for i, quantity in enumerate(amounts):
         start = max(border for border in borders if border <= quantity.start)
         stop = min((border for border in borders if border >= quantity.end), default=len(folded))
-        left, right = i, i
-        while left and _RANGE.fullmatch(folded[amounts[left - 1].end : amounts[left].start]):
-            left -= 1
-        while right + 1 < len(amounts) and _RANGE.fullmatch(folded[amounts[right].end : amounts[right + 1].start]):
-            right += 1
+        left, right = ranges[i]
         after = max(start, amounts[left - 1].end) if left else start
         before = min(stop, amounts[right + 1].start) if right + 1 < len(amounts) else stop
         head = _HEAD.search(folded[max(0, quantity.start - 5) : quantity.start])
@@ -135,6 +138,15 @@ def read_doses(text: str, drugs: Drugs, *, carry: bool) -> list[Dose]:
             )
         )
     return doses
+
+
+def _ranges_of(amounts: Sequence[Quantity], folded: str) -> list[tuple[int, int]]:
+    """Number for each amount the first and the last of the range that it is in, alone or with others."""
+    begins = [
+        not (i and _RANGE.fullmatch(folded[amounts[i - 1].end : quantity.start])) for i, quantity in enumerate(amounts)
+    ]
+    starts = [i for i, begin in enumerate(begins) if begin] + [len(amounts)]
+    return [(first, after - 1) for first, after in pairwise(starts) for _ in range(first, after)]
 
 
 def _is_amount(quantity: Quantity) -> bool:

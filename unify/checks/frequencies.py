@@ -10,7 +10,7 @@ from functools import lru_cache
 from unify.checks.numerals import fold
 from unify.checks.places import Beside, beside
 
-_NUMBER = r"(?:\d+(?:\.\d+)?|[一二三四五六七八九十两再]|one|two|three|four|five|six|eight|ten|twelve)"
+_NUMBER = r"(?:\d{1,9}(?:\.\d{1,9})?|[一二三四五六七八九十两再]|one|two|three|four|five|six|eight|ten|twelve)"
 _MANY = rf"(?P<low>{_NUMBER})(?:(?:\s?(?:-|~|至|到|或)\s?| to | or )(?P<high>{_NUMBER}))?"
 _HAN_PERIOD = r"(?P<period>日|天|晚|周|星期|月|24小时|小时)"
 _PERIOD = r"(?P<period>day|week|month|hour|24 hours)"

@@ -39,6 +39,9 @@ _LABEL_ZH = re.compile(r"\s?([型期级])")
 _DECADE = re.compile(r"(\d{1,2})世纪(\d)0年代")
 
 
+End = tuple[str, bool, bool, Fraction]  # of two joined quantities: mark, whether the last, whether in base units, value
+
+
 @dataclass(frozen=True)
 class Known:
     """What a text has: all values, those without a unit, those of a dimension, as written, and by what is beside."""
@@ -49,7 +52,7 @@ class Known:
     sized: dict[Dimension, frozenset[Fraction]]
     written: frozenset[tuple[Fraction, str]]
     beside: dict[Beside, list[Quantity]]
-    joined: tuple[Joined, ...]
+    joined: dict[End, list[Joined]]
 
 
 def ungrounded_number(answer: str, known: str) -> str | None:
@@ -114,7 +117,7 @@ def read_known(text: str) -> Known:
             sized[quantity.unit.dimension].add(quantity.base)
             written.add((quantity.value, quantity.unit.name))
     frozen = {dimension: frozenset(of) for dimension, of in sized.items()}
-    return Known(folded, frozenset(values), frozenset(bare), frozen, frozenset(written), dict(places), joined(text))
+    return Known(folded, frozenset(values), frozenset(bare), frozen, frozenset(written), dict(places), _by_ends(text))
 
 
 def _places(quantity: Quantity, folded: str) -> Iterator[Beside]:
@@ -142,12 +145,26 @@ def _same(one: Quantity, other: Quantity) -> bool:
     return one.base == other.base and one.unit.dimension == other.unit.dimension
 
 
+def _by_ends(text: str) -> dict[End, list[Joined]]:
+    found: dict[End, list[Joined]] = defaultdict(list)
+    for one in joined(text):
+        for end in _ends(one):
+            found[end].append(one)
+    return dict(found)
+
+
+def _ends(one: Joined) -> Iterator[End]:
+    for last, quantity in ((False, one.first), (True, one.last)):
+        yield one.mark, last, False, quantity.value
+        yield one.mark, last, True, quantity.base
+
+
 def _joined_otherwise(one: Joined, have: Known) -> bool:
     """Tell whether the passage has one of two joined quantities with another in the place of the second or first."""
     if one.mark == "/" and one.share in have.values:
         return False
-    alike = [other for other in have.joined if other.mark == one.mark]
-    same = [(_same(one.first, other.first), _same(one.last, other.last)) for other in alike]
+    alike = (other for end in _ends(one) for other in have.joined.get(end, ()))
+    same = {(_same(one.first, other.first), _same(one.last, other.last)) for other in alike}
     if (True, True) in same:
         return False
     return one.impossible or (True, False) in same or (False, True) in same

@@ -1,6 +1,7 @@
 """Numbers as they are written in Chinese and English, as exact fractions: digits, words, scales, powers, fractions.
 
-Texts are folded first, character for character, so that places in the folded text are places in the text.
+Texts are folded first, character for character, so that places in the folded text are places in the text. Of a run of
+digits longer than any number the first 60 are read: Python turns no more than 4,300 into an integer.
 """
 
 import re
@@ -33,7 +34,7 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _POWER_OF_TEN = r"10(?:\^\(?(-?\d{1,2})\)?|([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]{1,3})|\((-?\d{1,2})\))"
 _ARABIC = re.compile(
     r"[0-9½¼¾⅓⅔⅛⅕](?:(?<=[½¼¾⅓⅔⅛⅕])|(?<=[0-9])(?<![0-9.][0-9])"
-    r"(?P<more>[0-9]*(?:,[0-9]{3}(?![0-9])|[ ](?=000(?![0-9]))000)*(?:[.·][0-9]+)?))"
+    r"(?P<more>[0-9]{0,60}(?:,[0-9]{3}(?![0-9])|[ ](?=000(?![0-9]))000){0,20}(?:[.·][0-9]{1,60})?))"
 )
 _TIMES_TEN = re.compile(rf"\s?[x*·]\s?(?:{_POWER_OF_TEN}|10([3-9]|1[0-2])(?=\s?/|个))")
 _MIXED = re.compile(r"[- ]([1-7])/([2-8])(?![\d/])")
@@ -42,10 +43,10 @@ _SCALE = re.compile(
     r"\s?(万亿|[十百千]?万|亿|[百千](?![克米卡瓦焦伏里分日合])|(?:hundred|thousand|million|billion|trillion)\b)"
 )
 _HAN = re.compile(
-    r"百分之[零〇一二三四五六七八九十百两]+(?:点[零〇一二三四五六七八九]+)?"
-    r"|[一二三四五六七八九十百千两]+分之[一二三四五六七八九十两]+"
+    r"百分之[零〇一二三四五六七八九十百两]{1,60}(?:点[零〇一二三四五六七八九]{1,60})?"
+    r"|[一二三四五六七八九十百千两]{1,60}分之[一二三四五六七八九十两]{1,60}"
     r"|[一小大]?半"
-    r"|[零〇一二三四五六七八九十百千廿卅两壹贰叁](?:[零〇一二三四五六七八九十百千万亿]*(?:点[零〇一二三四五六七八九]+)?)"
+    r"|[零〇一二三四五六七八九十百千廿卅两壹贰叁](?:[零〇一二三四五六七八九十百千万亿]{0,60}(?:点[零〇一二三四五六七八九]{1,60})?)"
 )
 _WORD = "|".join(sorted(_WORDS, key=len, reverse=True))
 _PART = "|".join(_PARTS)
@@ -127,7 +128,8 @@ def _arabic(text: str) -> Iterator[Number]:
 
 def _exponent(groups: tuple[str | None, ...]) -> int:
     written = next(group for group in groups if group)
-    return max(-30, min(30, int(written.translate(_SUPERSCRIPTS).strip("-") or 0) * (-1 if written[0] in "-⁻" else 1)))
+    size = min(30, int(written.translate(_SUPERSCRIPTS).replace("-", "") or 0))
+    return -size if written[0] in "-⁻" else size
 
 
 def _han(text: str) -> Iterator[Number]:

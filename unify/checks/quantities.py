@@ -148,15 +148,16 @@ def _is_date(number: Number, unit: Unit, folded: str, before: str) -> bool:
 
 @lru_cache(maxsize=512)
 def joined(text: str) -> tuple[Joined, ...]:
-    """Read the ranges and proportions of a text, in order."""
+    """Read the ranges and proportions of a text, in order; of those that say the same the first."""
     folded, read = fold(text), read_quantities(text)
-    found = []
+    found: dict[tuple[object, ...], Joined] = {}
     for i, one in enumerate(read):
         for other in read[i + 1 : i + 5]:
             mark = _JOINED.fullmatch(folded, one.end, other.start) if one.end <= other.start < one.end + 5 else None
             if mark and not one.item and not other.item and not one.name:
-                found.append(Joined(one, other, "-" if mark["range"] else mark["other"].replace("∶", ":")))
-    return tuple(found)
+                joint = Joined(one, other, "-" if mark["range"] else mark["other"].replace("∶", ":"))
+                found.setdefault((joint.mark, one.value, one.unit, other.value, other.unit), joint)
+    return tuple(found.values())
 
 
 def claims(answer: str) -> Iterator[Quantity]:

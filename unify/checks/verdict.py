@@ -19,6 +19,8 @@ from unify.request import RewriteConfig
 MIN_QUESTION = {"zh": 6, "en": 15}  # characters; a shorter question names no subject
 MIN_SENTENCE_SUPPORT = 0.15  # share of a sentence's terms that the passage has
 
+Check = tuple[str, str | None]  # drop reason, and evidence if there is any
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -53,24 +55,26 @@ def judge_question(question: str, subject: Subject, *, follows: bool = False) ->
     Args:
         follows: it is asked later in a dialogue, so that it may point at what was said, in words of its own.
     """
-    same = subject.same_language
-    return first_broken(
-        (
-            ("thinking_left_in", checks.thinking_left_in(question)),
-            ("not_a_question", checks.not_a_question(question)),
-            ("too_short", checks.too_short(question, MIN_QUESTION[subject.language])),
-            ("too_long", checks.too_long(question, subject.limits.max_question_chars)),
-            ("wrong_language", checks.wrong_language(question, subject.language)),
-            ("repetition", checks.repetition(question)),
-            ("leak", checks.leak(question)),
-            ("not_standalone", None if follows else checks.not_standalone(question)),
-            ("not_standalone", checks.points_outside(question)),
-            ("not_standalone", None if follows else checks.pointing(question)),
-            ("foreign_drug", names.foreign_drug(question, subject.known, same_language=same)),
-            ("foreign_disease", names.foreign_disease(question, subject.known, same_language=same)),
-            ("foreign_name", checks.foreign_name(question, subject.known) if same and not follows else None),
-        )
-    )
+    return first_broken(_checks_of_question(question, subject, follows))
+
+
+def _checks_of_question(question: str, subject: Subject, follows: bool) -> Iterator[Check]:
+    same, known = subject.same_language, subject.known
+    yield "thinking_left_in", checks.thinking_left_in(question)
+    yield "not_a_question", checks.not_a_question(question)
+    yield "too_short", checks.too_short(question, MIN_QUESTION[subject.language])
+    yield "too_long", checks.too_long(question, subject.limits.max_question_chars)
+    yield "wrong_language", checks.wrong_language(question, subject.language)
+    yield "repetition", checks.repetition(question)
+    yield "leak", checks.leak(question)
+    if not follows:
+        yield "not_standalone", checks.not_standalone(question)
+        yield "not_standalone", checks.pointing(question)
+    yield "not_standalone", checks.points_outside(question)
+    yield "foreign_drug", names.foreign_drug(question, known, same_language=same)
+    yield "foreign_disease", names.foreign_disease(question, known, same_language=same)
+    if same and not follows:
+        yield "foreign_name", checks.foreign_name(question, known)
 
 
 def judge_answer(question: str, answer: str, finish_reason: str, subject: Subject) -> Finding | None:
@@ -79,30 +83,30 @@ def judge_answer(question: str, answer: str, finish_reason: str, subject: Subjec
     Args:
         finish_reason: why the server ended it, `stop` or `length`.
     """
-    limits, language = subject.limits, subject.language
-    return first_broken(
-        (
-            ("thinking_left_in", checks.thinking_left_in(answer)),
-            ("too_short", checks.too_short(answer, limits.min_answer_chars)),
-            ("cut_off", checks.cut_off(answer, finish_reason)),
-            ("too_long", checks.too_long(answer, limits.max_answer_chars)),
-            ("wrong_language", checks.wrong_language(answer, language)),
-            ("refusal", checks.refusal(answer)),
-            ("leak", checks.leak(answer)),
-            ("not_standalone", checks.not_standalone(answer)),
-            ("not_standalone", checks.points_outside(answer)),
-            ("not_standalone", checks.unknown_patient(question, answer)),
-            ("repetition", checks.repetition(answer)),
-            ("ungrounded_number", checks.ungrounded_number(answer, subject.known)),
-            ("wrong_unit", checks.wrong_unit(answer, subject.known)),
-            ("wrong_frequency", checks.wrong_frequency(answer, subject.known)),
-            ("wrong_dose", checks.wrong_dose(answer, subject.known, names.drugs_in)),
-            *_held_against_passage(question, answer, subject),
-        )
-    )
+    return first_broken(_checks_of_answer(question, answer, finish_reason, subject))
 
 
-def _held_against_passage(question: str, answer: str, subject: Subject) -> Iterator[tuple[str, str | None]]:
+def _checks_of_answer(question: str, answer: str, finish_reason: str, subject: Subject) -> Iterator[Check]:
+    limits, known = subject.limits, subject.known
+    yield "thinking_left_in", checks.thinking_left_in(answer)
+    yield "too_short", checks.too_short(answer, limits.min_answer_chars)
+    yield "cut_off", checks.cut_off(answer, finish_reason)
+    yield "too_long", checks.too_long(answer, limits.max_answer_chars)
+    yield "wrong_language", checks.wrong_language(answer, subject.language)
+    yield "refusal", checks.refusal(answer)
+    yield "leak", checks.leak(answer)
+    yield "not_standalone", checks.not_standalone(answer)
+    yield "not_standalone", checks.points_outside(answer)
+    yield "not_standalone", checks.unknown_patient(question, answer)
+    yield "repetition", checks.repetition(answer)
+    yield "ungrounded_number", checks.ungrounded_number(answer, known)
+    yield "wrong_unit", checks.wrong_unit(answer, known)
+    yield "wrong_frequency", checks.wrong_frequency(answer, known)
+    yield "wrong_dose", checks.wrong_dose(answer, known, names.drugs_in)
+    yield from _held_against_passage(question, answer, subject)
+
+
+def _held_against_passage(question: str, answer: str, subject: Subject) -> Iterator[Check]:
     """Yield the findings on names, statements and support; words are compared within one language only."""
     text, known, language = subject.text, subject.known, subject.language
     same, named = subject.same_language, f"{known}\n{question}"

@@ -109,6 +109,15 @@ def test_a_range_a_proportion_and_a_label_are_those_of_the_passage(
     assert (ungrounded_number(other, passage) or wrong_unit(other, passage)) == evidence
 
 
+@pytest.mark.parametrize(
+    "text", ["1" * 6000 + " mg", "0." + "1" * 6000, "一" * 6000 + "天", "10¹⁻² g", "每" + "1" * 6000 + "日3次"]
+)
+def test_no_run_of_digits_is_too_long(text: str) -> None:
+    for answer, passage in ((text, LABEL), (LABEL, text), (text, text)):
+        for check in (ungrounded_number, wrong_unit, wrong_frequency, wrong_dose):
+            assert check(answer, passage) is None or answer is not passage
+
+
 def test_how_often_is_that_of_the_place_which_an_answer_repeats() -> None:
     passage = (
         "The first of these drugs is administered twice daily, whereas the other ones are administered only once daily."
