@@ -314,7 +314,17 @@ def load_model(config: TrainConfig, row_tokens: int) -> PreTrainedModel:
 
 
 def deepspeed_config(config: TrainConfig, accumulation: int, world: int) -> dict[str, Any]:
-    """Return DeepSpeed's settings. Gradients are summed and sent in fp32 wherever DeepSpeed lets them."""
+    """Return DeepSpeed's settings. Gradients are summed and sent in fp32 wherever DeepSpeed lets them.
+
+    Raises:
+        RecipeError: the ZeRO stage keeps whole what is to wait in the host's memory.
+    """
+    lowest = {"none": 0, "optimizer": 1, "all": 3}[config.offload]
+    if config.zero_stage < lowest:
+        raise RecipeError(
+            f"[train] offload: got {config.offload} with zero_stage {config.zero_stage}, expected zero_stage {lowest}"
+            f"{'' if lowest == 3 else ' or more'}"
+        )
     precise = {"data_types": {"grad_accum_dtype": "fp32"}} if config.zero_stage else {}
     return {
         "train_micro_batch_size_per_gpu": config.micro_batch_rows,
@@ -322,7 +332,13 @@ def deepspeed_config(config: TrainConfig, accumulation: int, world: int) -> dict
         "train_batch_size": config.micro_batch_rows * accumulation * world,
         "gradient_clipping": config.grad_clip,
         "bf16": {"enabled": config.dtype == "bf16"},
-        "zero_optimization": {"stage": config.zero_stage, "stage3_gather_16bit_weights_on_model_save": True},
+        "zero_optimization": {
+            "stage": config.zero_stage,
+            "stage3_gather_16bit_weights_on_model_save": True,
+            **({"offload_optimizer": {"device": "cpu"}} if config.offload != "none" else {}),
+            **({"offload_param": {"device": "cpu"}} if config.offload == "all" else {}),
+        },
+        "zero_force_ds_cpu_optimizer": False,  # torch's AdamW is fused on a CPU too, and needs no compiler
         "communication_data_type": "fp32",
         "steps_per_print": 10**12,
         **precise,

@@ -31,6 +31,9 @@ class TrainConfig(Config):
         default="sdpa", description="by_example, or an implementation of transformers that isolates examples"
     )
     zero_stage: int = Field(default=1, ge=0, le=3)
+    offload: Literal["none", "optimizer", "all"] = Field(
+        default="none", description="what waits in the host's memory: fp32 weights and moments; with ZeRO-3 weights too"
+    )
     gradient_checkpointing: bool = False
     lora_rank: int = Field(default=0, ge=0, description="of adapters beside every linear layer; 0: all weights learn")
     lora_alpha: float = Field(default=32.0, gt=0, description="an adapter counts lora_alpha / lora_rank times")
@@ -62,6 +65,7 @@ UNHASHED = frozenset(
     {
         "micro_batch_rows",
         "zero_stage",
+        "offload",
         "gradient_checkpointing",
         "chunk_targets",
         "eval_every",
