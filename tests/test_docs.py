@@ -61,7 +61,10 @@ def test_every_module_is_in_the_tree_of_the_architecture():
     assert not missing
 
 
-@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").rglob("*.toml")), ids=lambda path: path.stem)
+RECIPES = sorted([*(ROOT / "recipes").rglob("*.toml"), *(ROOT / "tests" / "real").glob("*.toml")])
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_and_its_cards_are_valid(recipe):
     read = load_recipe(recipe, TABLES)
     assert read_configs(read)
