@@ -119,6 +119,7 @@ def read_doses(text: str, drugs: Drugs, *, carry: bool) -> list[Dose]:
     folded = fold(text)
     borders = [0, *(match.end() for match in _BORDER.finditer(folded)), len(folded)]
     named, often = drugs(text), read_frequencies(text)
+    routes, people = _read_kinds(_ROUTE, folded), _read_kinds(_PEOPLE, folded)
     doses, ranges = [], _ranges_of(amounts, folded)
     for i, quantity in enumerate(amounts):
         start = max(border for border in borders if border <= quantity.start)
@@ -131,8 +132,8 @@ def read_doses(text: str, drugs: Drugs, *, carry: bool) -> list[Dose]:
             Dose(
                 quantity,
                 _drugs_of(named, start, after, quantity.start, before, carry),
-                _kinds(_ROUTE, folded[after:before]) or _kinds(_ROUTE, folded[start:stop]),
-                _kinds(_PEOPLE, folded[after : quantity.start]) or _last(_PEOPLE, folded[start : quantity.start]),
+                _within(routes, after, before) or _within(routes, start, stop),
+                _within(people, after, quantity.start) or _within(people, start, quantity.start, last=True),
                 tuple(one for one in often if after <= one.start and one.end <= before and not one.loose),
                 head[1] if head and not _NO_HEAD.search(head[1]) else None,
             )
@@ -168,9 +169,11 @@ def _drugs_of(
     return frozenset(name for begin, end, name in named if start - REACH <= begin and end <= start)
 
 
-def _kinds(pattern: re.Pattern[str], text: str) -> frozenset[str]:
-    return frozenset(match.lastgroup or "" for match in pattern.finditer(text))
+def _read_kinds(pattern: re.Pattern[str], folded: str) -> list[tuple[int, int, str]]:
+    return [(*found.span(), found.lastgroup or "") for found in pattern.finditer(folded)]
 
 
-def _last(pattern: re.Pattern[str], text: str) -> frozenset[str]:
-    return frozenset([match.lastgroup or "" for match in pattern.finditer(text)][-1:])
+def _within(kinds: Sequence[tuple[int, int, str]], start: int, end: int, *, last: bool = False) -> frozenset[str]:
+    """Return the kinds named between two places, or the last of them alone."""
+    found = [kind for begin, stop, kind in kinds if start <= begin and stop <= end]
+    return frozenset(found[-1:] if last else found)
