@@ -55,7 +55,7 @@ def save_checkpoint(engine: Any, directory: Path, progress: dict[str, Any], *, k
         layout = {"world_size": len(sizes), "zero_stage": engine.zero_optimization_stage()}
         publish_folder(working, final, {**progress, **layout, "adam_steps": adam_steps(engine)})
         for old in _superseded(directory, keep):
-            shutil.rmtree(old)
+            shutil.rmtree(old.rename(directory / f".old-{old.name}"))  # absent at once
     dist.barrier()
 
 
@@ -137,8 +137,8 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor]) -> int:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Delete what a killed run left half-written."""
-    for path in [*directory.glob(".step-*"), *directory.glob(".hf*")]:
+    """Delete what a killed run left half-written or half-deleted."""
+    for path in [*directory.glob(".step-*"), *directory.glob(".old-*"), *directory.glob(".hf*")]:
         shutil.rmtree(path)
 
 
@@ -152,8 +152,13 @@ def publish_folder(working: Path, final: Path, manifest: dict[str, Any]) -> None
     write_atomically(
         working / "manifest.json", json.dumps({**manifest, "files": sizes}, ensure_ascii=False, indent=1) + "\n"
     )
+    _sync_names(working)
     os.rename(working, final)
-    handle = os.open(final.parent, os.O_RDONLY)
+    _sync_names(final.parent)
+
+
+def _sync_names(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
     os.fsync(handle)
     os.close(handle)
 
