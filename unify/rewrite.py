@@ -9,6 +9,7 @@ the journal; a model server is started only when one is missing from it.
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from traceback import extract_tb
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +29,8 @@ from unify.request import RewriteConfig as RewriteConfig
 from unify.step import PROMPTS as REPAIR_PROMPTS
 from unify.styles import STYLES
 
+# What a fault of ours raises on a text that nobody thought of. What servers, disks and limits raise is none of these.
+FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 OPEN_PARTS = 64  # parts begun and not yet written, at most: what a few slow passages may hold back in memory
 
 
@@ -39,7 +42,11 @@ def prompts_of(config: RewriteConfig) -> dict[str, dict[str, str]]:
 
 
 async def rewrite_passage(passage: Passage, config: RewriteConfig, ask: Ask) -> list[dict[str, Any]]:
-    """Rewrite one passage: at least one Example row, kept or dropped, each id once."""
+    """Rewrite one passage: at least one Example row, kept or dropped, each id once.
+
+    A style or check that fails on it costs this passage alone, as `style_failed` with the place of the fault; where
+    many fail, the breaker stops the run.
+    """
     if len(passage.text) > config.max_passage_chars:
         return [
             without_pair(passage, "passage_too_long", f"{len(passage.text)} > {config.max_passage_chars} characters")
@@ -47,7 +54,12 @@ async def rewrite_passage(passage: Passage, config: RewriteConfig, ask: Ask) -> 
     name = draw_style(passage, config)
     if name is None:
         return [without_pair(passage, "no_style", f"no style of the recipe fits lang {passage.lang}")]
-    pairs = with_coverage(passage, await STYLES[name].write(passage, config, ask))
+    try:
+        pairs = with_coverage(passage, await STYLES[name].write(passage, config, ask))
+    except FAULTS as error:
+        at = extract_tb(error.__traceback__)[-1]
+        told = f"{name}: {type(error).__name__} in {Path(at.filename).name}:{at.lineno}: {error}"
+        return [without_pair(passage, "style_failed", told[:300])]
     rows = [example_of(passage, pair) for pair in sorted(pairs, key=lambda pair: pair.reason is not None)]
     once = {row["id"]: row for row in reversed(rows)}  # the first of an id, which is a kept one if any is
     return [row for row in rows if once[row["id"]] is row] or [without_pair(passage, "no_pair", name)]

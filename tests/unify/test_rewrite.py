@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -20,8 +21,10 @@ from pipeline.records import EXAMPLE
 from pipeline.shards import Shard, dropped_of, file_sha256, parts_of, written_of
 from tests.fakes_server import Reply, fake_server
 from tests.unify.passages import GAOXUEYA, GOUT, passage, shard
-from unify.pair import Passage
+from unify.pair import Pair, Passage
+from unify.request import Ask
 from unify.rewrite import RewriteConfig, cut, draw_style, pilot_documents, prompts_of, rewrite_stage
+from unify.styles import STYLES, Style
 
 QUESTIONS = (
     "What is gout?",
@@ -93,6 +96,31 @@ def test_every_passage_comes_out_kept_or_dropped(tmp_path: Path) -> None:
     assert accounted == {one.id for one in given}
     assert sum(written_of(part).rows_in for part in parts_of(out)) == len(given)
     assert Shard(parts_of(out)[0], 0).read().schema.equals(EXAMPLE, check_metadata=False)
+
+
+class OneFails:
+    """A style with a fault of its own: it cannot cope with one passage."""
+
+    PROMPTS = STYLES["heading"].PROMPTS
+
+    def applies(self, passage: Passage, config: RewriteConfig) -> bool:
+        return True
+
+    async def write(self, passage: Passage, config: RewriteConfig, ask: Ask) -> list[Pair]:
+        numbers = [int(word) for word in passage.document_id.split("/") if word != "web"]
+        return [Pair("heading", passage.lang, "What is it?", f"{12 // numbers[0]} times {passage.text}")]
+
+
+def test_a_fault_of_a_style_costs_one_passage_and_says_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(cast(dict[str, Style], STYLES), "heading", OneFails())
+    config = CONFIG.model_copy(update={"styles": {"heading": 1.0}})
+    out = rewrite([shard(tmp_path, passages(4))], config, recipe(tmp_path))
+    assert len(rows_of(out)) == 3
+    (lost,) = dropped(out)
+    assert lost["reason"] == "style_failed"
+    assert re.fullmatch(r"heading: ZeroDivisionError in test_rewrite\.py:\d+: .*zero", lost["detail"])
 
 
 def test_every_excerpt_is_verbatim_in_its_passage(tmp_path: Path) -> None:
