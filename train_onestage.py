@@ -335,6 +335,7 @@ def deepspeed_config(config: TrainConfig, accumulation: int, world: int) -> dict
         "zero_optimization": {
             "stage": config.zero_stage,
             "stage3_gather_16bit_weights_on_model_save": True,
+            "reduce_bucket_size": 50_000_000,  # gradients it keeps room for; its default takes 2 GB
             **({"offload_optimizer": {"device": "cpu"}} if config.offload != "none" else {}),
             **({"offload_param": {"device": "cpu"}} if config.offload == "all" else {}),
         },

@@ -120,7 +120,7 @@ STAGES = (
         over="stream",
         files=("regenerate",),
         parent="passage_id",
-        version=11,
+        version=12,
     ),
     Stage(
         "mix",

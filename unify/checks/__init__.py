@@ -25,6 +25,7 @@ from unify.checks.form import repetition as repetition
 from unify.checks.form import thinking_left_in as thinking_left_in
 from unify.checks.form import too_long as too_long
 from unify.checks.form import too_short as too_short
+from unify.checks.form import unkept_announcement as unkept_announcement
 from unify.checks.form import without_thinking as without_thinking
 from unify.checks.form import wrong_language as wrong_language
 from unify.checks.frequencies import wrong_frequency as wrong_frequency

@@ -32,6 +32,12 @@ def cut_off(text: str, finish_reason: str) -> str | None:
     return None if text.rstrip()[-1:] and text.rstrip()[-1] in CLOSING else f"ends with {text.rstrip()[-8:]!r}"
 
 
+def unkept_announcement(text: str) -> str | None:
+    """Find a quotation that ends by announcing a list or a table which is not quoted with it."""
+    end = text.rstrip()
+    return f"ends with {end[-20:]!r}" if end.endswith((":", "：")) else None
+
+
 def too_short(text: str, min_chars: int) -> str | None:
     """Find a text under a number of characters."""
     return f"{len(text)} < {min_chars} characters" if len(text) < min_chars else None

@@ -131,6 +131,7 @@ def judge_excerpt(question: str, answer: str, spans: Sequence[tuple[int, int]], 
     missing = qualifiers_beside(spans, subject.text, subject.title, language)
     return first_broken(
         (
+            ("cut_off", checks.unkept_announcement(answer)),
             ("not_standalone", checks.pointing(question)),
             ("not_standalone", checks.not_standalone(answer)),
             ("not_standalone", checks.points_outside(answer)),

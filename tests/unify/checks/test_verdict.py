@@ -50,3 +50,5 @@ def test_an_excerpt_is_judged_by_what_quoting_can_spoil() -> None:
     found = judge_excerpt("How can gout be diagnosed?", GOOD, [span], SUBJECT)
     assert found is not None
     assert found[0] == "mismatched"
+    announced = judge_excerpt(QUESTION, "An acute attack of gout is relieved by the following drugs:", [span], SUBJECT)
+    assert announced == ("cut_off", "ends with 'the following drugs:'")
