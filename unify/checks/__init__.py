@@ -20,6 +20,7 @@ from unify.checks.form import CLOSING as CLOSING
 from unify.checks.form import REFUSALS as REFUSALS
 from unify.checks.form import cut_off as cut_off
 from unify.checks.form import not_a_question as not_a_question
+from unify.checks.form import not_an_answer as not_an_answer
 from unify.checks.form import refusal as refusal
 from unify.checks.form import repetition as repetition
 from unify.checks.form import thinking_left_in as thinking_left_in

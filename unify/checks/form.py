@@ -73,6 +73,12 @@ def repetition(text: str) -> str | None:
     return " ".join(worst) if grams[worst] > 3 else None
 
 
+def not_an_answer(text: str) -> str | None:
+    """Find an answer that only asks, as one that says its question again."""
+    end = text.rstrip()
+    return f"ends with {end[-20:]!r}" if end.endswith(("?", "？")) and not re.search(r"[。！!.…]", end) else None
+
+
 def not_a_question(text: str) -> str | None:
     """Find what is no single question of one line: no question mark at its end, or more lines."""
     if "\n" in text.strip():

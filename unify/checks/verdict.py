@@ -91,6 +91,7 @@ def _checks_of_answer(question: str, answer: str, finish_reason: str, subject: S
     yield "thinking_left_in", checks.thinking_left_in(answer)
     yield "too_short", checks.too_short(answer, limits.min_answer_chars)
     yield "cut_off", checks.cut_off(answer, finish_reason)
+    yield "not_an_answer", checks.not_an_answer(answer)
     yield "too_long", checks.too_long(answer, limits.max_answer_chars)
     yield "wrong_language", checks.wrong_language(answer, subject.language)
     yield "refusal", checks.refusal(answer)

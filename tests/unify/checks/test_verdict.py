@@ -33,6 +33,7 @@ def test_a_question_is_judged(question: str, reason: str | None) -> None:
         (GOOD, "stop", None),
         (GOOD, "length", "cut_off"),
         ("Yes.", "stop", "too_short"),
+        (f"{QUESTION[:-1]}, and what does it commonly cause?", "stop", "not_an_answer"),
         (GOOD + " Allopurinol lowers serum urate below 390 micromol/L.", "stop", "ungrounded_number"),
         ("I'm sorry, but I cannot help with questions like these.", "stop", "refusal"),
     ],
