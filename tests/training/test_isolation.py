@@ -115,6 +115,7 @@ def documents(lengths: list[list[int]], vocabulary: int) -> list[list[list[int]]
     return [[draw.integers(2, vocabulary, length).tolist() for length in row] for row in lengths]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch and transformers, as flex attention is compiled
 @pytest.mark.parametrize("attention", BACKENDS)
 def test_logits_of_a_packed_document_are_those_it_has_alone(model, attention):
     examples = documents([[1, 9, 14, 6], [20, 2, 11], [31]], 96)
