@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pipeline.collect import collect_unit
 from pipeline.domain import lexicon_of, read_weights, relevance
 from pipeline.readers.language import detect
-from pipeline.recipe import Checked, Config, Recipe, RecipeError, SourceCard, first_error, load_card
+from pipeline.recipe import Checked, Config, Recipe, RecipeError, SourceCard, load_card, read_table
 from pipeline.shards import write_atomically
 from pipeline.words import count_words, weigh
 from pipeline.worklist import CollectConfig, plan_source
@@ -52,25 +52,13 @@ class Made:
     accuracy: dict[str, tuple[float, int]]  # language -> share of held-out passages told right, and their number
 
 
-def read_lexicon_config(recipe: Recipe) -> LexiconConfig:
-    """Read a recipe's table [lexicon].
-
-    Raises:
-        RecipeError: it is missing or wrong.
-    """
-    try:
-        return LexiconConfig(**recipe.tables.get("lexicon", {}))
-    except ValidationError as error:
-        raise RecipeError(f"{recipe.path} [lexicon] {first_error(error)}") from None
-
-
 def make_lexicon(recipe: Recipe) -> Made:
     """Write the lexicon that a recipe's table [lexicon] describes.
 
     Raises:
         RecipeError: the table, a card or a path is wrong, or a side has no text.
     """
-    config = read_lexicon_config(recipe)
+    config = read_table(recipe, "lexicon", LexiconConfig)
     sides = [
         [read_documents(recipe, name, config.max_chars) for name in names] for names in (config.seed, config.background)
     ]

@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import ValidationError
-
 from pipeline.collect import card_settings
 from pipeline.dedup import DedupConfig
-from pipeline.recipe import Config, Recipe, RecipeError, SourceCard, first_error, load_cards, load_recipe
+from pipeline.recipe import Config, Recipe, RecipeError, SourceCard, load_cards, load_recipe, read_table
 from pipeline.shards import file_sha256, is_complete, write_atomically
 from pipeline.sources import is_hub, source_files
 from pipeline.stages import PAIRS, STAGE_NAMES, STAGES, TABLES, TEXT, Line, Stage, Step
@@ -87,13 +85,7 @@ def read_configs(recipe: Recipe) -> dict[str, Config]:
                 )
             if name in config.model_fields:
                 written[table][name] = getattr(recipe, name)
-    configs = {}
-    for table, config in types.items():
-        try:
-            configs[table] = config(**written[table])
-        except ValidationError as error:
-            raise RecipeError(f"{recipe.path} [{table}] {first_error(error)}") from None
-    return configs
+    return {table: read_table(recipe, table, config, written[table]) for table, config in types.items()}
 
 
 def train_directory(line: Line) -> Path:

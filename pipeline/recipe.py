@@ -8,11 +8,14 @@ import datetime
 import ipaddress
 import socket
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+Table = TypeVar("Table", bound="Config")
 
 
 class RecipeError(Exception):
@@ -159,6 +162,21 @@ def first_error(error: ValidationError) -> str:
         return f"{field}: {found['msg'].removeprefix('Value error, ')}"
     got = "nothing" if found["type"] == "missing" else repr(found["input"])
     return f"{field}: got {got}, expected {found['msg'].removeprefix('Input should be ')}"
+
+
+def read_table(recipe: Recipe, name: str, config: type[Table], written: Mapping[str, Any] | None = None) -> Table:
+    """Validate a table of a recipe with its Config.
+
+    Args:
+        written: what stands for the table where some of it is taken from elsewhere.
+
+    Raises:
+        RecipeError: an unknown key, a missing one, or a value out of range.
+    """
+    try:
+        return config(**(recipe.tables.get(name, {}) if written is None else written))
+    except ValidationError as error:
+        raise RecipeError(f"{recipe.path} [{name}] {first_error(error)}") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
