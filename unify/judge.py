@@ -13,24 +13,22 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
 from pathlib import Path
 from statistics import fmean, mean
 from typing import Any, cast
 
 import pyarrow.compute as pc
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pipeline.lookup import Row, Stages, one_of, parts, rows_where, text_dirs
-from pipeline.recipe import Config, Recipe, RecipeError, SourceCard, first_error
+from pipeline.recipe import Config, Recipe, RecipeError, SourceCard, read_table
 from pipeline.records import uniform
 from pipeline.shards import write_atomically
 from unify.accept import share_of
 from unify.asking import asking
-from unify.checks import without_thinking
 from unify.pair import language_of
 from unify.request import RewriteConfig, request_of
-from unify.rewrite import check_egress, first_of
+from unify.rewrite import all_done, check_egress
 from unify.structured import read_reply
 
 QUOTING = ("excerpt", "heading", "drug_label", "classical")  # styles whose answers are the passage's own words
@@ -103,7 +101,7 @@ def judge(
         RecipeError: no pair is there, or the table [judge] is wrong; else as rewriting does.
         Stopped: at a limit of the recipe.
     """
-    settings = read_judge_config(recipe)
+    settings = read_table(recipe, "judge", JudgeConfig)
     check_egress(recipe, cards)
     sampling = {"model": settings.model or config.model, "temperature": 0.0, "thinking": "off"}
     rows, population = draw(directory, settings.pairs, config.seed)
@@ -112,27 +110,16 @@ def judge(
     wanted = one_of({row["passage_id"] for row in rows})
     texts = {row["id"]: row["text"] for row in rows_where(parts(text_dirs(stages)), "id", wanted, ["id", "text"])}
     shown = [Shown(row, texts[row["passage_id"]], tuple(row["messages"])) for row in rows if row["passage_id"] in texts]
+    judged = len(shown)  # a purge may have taken the passages of others
     shown += planted(shown)
     verdicts = asyncio.run(_ask_all(shown, config.model_copy(update=sampling), recipe, cards))
-    say(f"judged by {sampling['model']}: {len(rows):,} of {sum(population.values()):,} pairs")
+    say(f"judged by {sampling['model']}: {judged:,} of {sum(population.values()):,} pairs")
     for line in figures(shown, verdicts, population):
         say(line)
     path = recipe.output_folder / f"judge-{recipe.name}.jsonl"
     told = (_told(one, verdict) for one, verdict in zip(shown, verdicts, strict=True))
     write_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in told))
     say(f"read the verdicts beside their pairs: {path}")
-
-
-def read_judge_config(recipe: Recipe) -> JudgeConfig:
-    """Read a recipe's table [judge].
-
-    Raises:
-        RecipeError: it is wrong.
-    """
-    try:
-        return JudgeConfig(**recipe.tables.get("judge", {}))
-    except ValidationError as error:
-        raise RecipeError(f"{recipe.path} [judge] {first_error(error)}") from None
 
 
 def draw(directory: Path, pairs: int, seed: int) -> tuple[list[Row], Counter[Stratum]]:
@@ -145,8 +132,8 @@ def draw(directory: Path, pairs: int, seed: int) -> tuple[list[Row], Counter[Str
         lowest[stratum].append((uniform(seed, "judge", row["id"]), row["id"]))
         if len(lowest[stratum]) > 2 * pairs:
             lowest[stratum] = sorted(lowest[stratum])[:pairs]
-    ranked = ((rank, *one) for drawn in lowest.values() for rank, one in zip(count(), sorted(drawn)))
-    chosen = {id: place for place, (_, _, id) in enumerate(islice(sorted(ranked), pairs))}
+    ranked = sorted((rank, *one) for drawn in lowest.values() for rank, one in enumerate(sorted(drawn)))
+    chosen = {id: place for place, (_, _, id) in enumerate(ranked[:pairs])}
     rows = rows_where(parts([directory]), "id", one_of(chosen))
     return sorted(rows, key=lambda row: chosen[row["id"]]), population
 
@@ -201,15 +188,10 @@ async def _ask_all(
                 in_flight.end()
             if response.refusal:
                 return None
-            verdict, _ = read_reply(without_thinking(response.texts[0]), response.finish_reasons[0], SCHEMA)
+            verdict, _ = read_reply(response.texts[0], response.finish_reasons[0], SCHEMA)
             return cast(Verdict, verdict)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(verdict_on(one)) for one in shown]
-        except BaseExceptionGroup as failed:
-            raise first_of(failed) from None
-        return [task.result() for task in tasks]
+        return await all_done(map(verdict_on, shown))
 
 
 def _asks(styles: Any) -> Any:

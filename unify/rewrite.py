@@ -7,11 +7,11 @@ the journal; a model server is started only when one is missing from it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from traceback import extract_tb
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -31,6 +31,7 @@ from unify.styles import STYLES
 
 # What a fault of ours raises on a text that nobody thought of. What servers, disks and limits raise is none of these.
 FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+T = TypeVar("T")
 OPEN_PARTS = 64  # parts begun and not yet written, at most: what a few slow passages may hold back in memory
 
 
@@ -44,8 +45,9 @@ def prompts_of(config: RewriteConfig) -> dict[str, dict[str, str]]:
 async def rewrite_passage(passage: Passage, config: RewriteConfig, ask: Ask) -> list[dict[str, Any]]:
     """Rewrite one passage: at least one Example row, kept or dropped, each id once.
 
-    A style or check that fails on it costs this passage alone, as `style_failed` with the place of the fault; where
-    many fail, the breaker stops the run.
+    A style or check that fails on it costs this passage alone, as `style_failed` with the place of the fault; once that
+    is mended, a rule of `onestage regenerate` has such passages made again. Where many that were asked about fail, the
+    breaker stops the run.
     """
     if len(passage.text) > config.max_passage_chars:
         return [
@@ -221,6 +223,16 @@ def cut(shards: Sequence[Shard], size: int) -> Iterator[tuple[int, pa.Table]]:
     rest = pa.concat_tables(waiting) if waiting else pa.table({})
     if rest.num_rows or index == 0:
         yield index, rest
+
+
+async def all_done(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all at one time and return what each gives, in order; the first error ends the others and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work) for work in works]
+    except BaseExceptionGroup as failed:
+        raise first_of(failed) from None
+    return [task.result() for task in tasks]
 
 
 def first_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:

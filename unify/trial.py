@@ -1,6 +1,5 @@
 """Rewrite some passages and write nothing but the journal: how a forecast and an acceptance ask, before a run does."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pipeline.recipe import Recipe
 from unify.asking import asking
 from unify.pair import Passage
 from unify.request import Request, Response, RewriteConfig
-from unify.rewrite import first_of, rewrite_passage
+from unify.rewrite import all_done, rewrite_passage
 
 Moment = tuple[float, int]  # seconds of a clock, and the output tokens that were received until then
 
@@ -87,12 +86,8 @@ async def rewrite_some(
                 in_flight.end()
             return Taken(requests, given, written, rows)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(take(*one)) for one in passages]
-        except BaseExceptionGroup as failed:
-            raise first_of(failed) from None
-        return Trial([task.result() for task in tasks], moments, ledger.total.tokens)
+        taken = await all_done(take(*one) for one in passages)
+        return Trial(taken, moments, ledger.total.tokens)
 
 
 def in_flow(moments: Sequence[Moment]) -> Sequence[Moment]:
