@@ -18,6 +18,7 @@ from unify.checks.cues import mismatched as mismatched
 from unify.checks.doses import wrong_dose as wrong_dose
 from unify.checks.form import CLOSING as CLOSING
 from unify.checks.form import REFUSALS as REFUSALS
+from unify.checks.form import announces_more as announces_more
 from unify.checks.form import cut_off as cut_off
 from unify.checks.form import not_a_question as not_a_question
 from unify.checks.form import not_an_answer as not_an_answer
@@ -26,7 +27,6 @@ from unify.checks.form import repetition as repetition
 from unify.checks.form import thinking_left_in as thinking_left_in
 from unify.checks.form import too_long as too_long
 from unify.checks.form import too_short as too_short
-from unify.checks.form import unkept_announcement as unkept_announcement
 from unify.checks.form import without_thinking as without_thinking
 from unify.checks.form import wrong_language as wrong_language
 from unify.checks.frequencies import wrong_frequency as wrong_frequency

@@ -32,7 +32,7 @@ def cut_off(text: str, finish_reason: str) -> str | None:
     return None if text.rstrip()[-1:] and text.rstrip()[-1] in CLOSING else f"ends with {text.rstrip()[-8:]!r}"
 
 
-def unkept_announcement(text: str) -> str | None:
+def announces_more(text: str) -> str | None:
     """Find a quotation that ends by announcing a list or a table which is not quoted with it."""
     end = text.rstrip()
     return f"ends with {end[-20:]!r}" if end.endswith((":", "：")) else None

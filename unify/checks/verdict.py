@@ -132,7 +132,7 @@ def judge_excerpt(question: str, answer: str, spans: Sequence[tuple[int, int]], 
     missing = qualifiers_beside(spans, subject.text, subject.title, language)
     return first_broken(
         (
-            ("cut_off", checks.unkept_announcement(answer)),
+            ("cut_off", checks.announces_more(answer)),
             ("not_standalone", checks.pointing(question)),
             ("not_standalone", checks.not_standalone(answer)),
             ("not_standalone", checks.points_outside(answer)),

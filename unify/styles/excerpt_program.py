@@ -104,7 +104,7 @@ def spans_of(passage: Passage, sentences_at_most: int) -> list[tuple[int, int]]:
             answer = text[start:end]
             if qualifiers_beside([(start, end)], text, passage.title or "", language):
                 continue  # a longer one has the warning that stands beside it
-            if checks.unkept_announcement(answer):
+            if checks.announces_more(answer):
                 continue  # a longer one has what is announced
             if MIN_ANSWER[language] <= len(answer) <= MAX_ANSWER[language] and "\n" not in answer:
                 spans.append((start, end))
