@@ -56,6 +56,15 @@ def test_packed_loss_and_gradient_are_those_of_each_example_alone(model, batch, 
     torch.testing.assert_close(gradients(packed), gradients(alone), rtol=1e-5, atol=1e-7)
 
 
+def pieces_of_all_ranks(rows, micro_batch_rows, world):
+    """Yield the micro-batches of a step, those of one rank after those of another, as many for each."""
+    count = -(-len(rows.targets_N) // (micro_batch_rows * world))
+    for rank in range(world):
+        yield from micro_batches(
+            rows, rank=rank, world=world, micro_batch_rows=micro_batch_rows, chunk_targets=16, count=count
+        )
+
+
 @pytest.mark.parametrize("micro_batch_rows", [1, 2, 3])
 @pytest.mark.parametrize("world", [1, 2])
 def test_micro_batches_of_all_ranks_sum_to_one_big_batch(model, batch, micro_batch_rows, world):
@@ -63,16 +72,11 @@ def test_micro_batches_of_all_ranks_sum_to_one_big_batch(model, batch, micro_bat
     targets = int(batch.targets_N.sum())
     total, _ = OutputLoss(whole, flat=False)(*tensors(batch), 1)
     (total / targets).backward()
-    count = -(-8 // (micro_batch_rows * world))
     seen = []
-    for rank in range(world):
-        pieces = micro_batches(
-            batch, rank=rank, world=world, micro_batch_rows=micro_batch_rows, chunk_targets=16, count=count
-        )
-        for piece, chunks in pieces:
-            loss, losses = OutputLoss(parts, flat=False)(*tensors(piece), chunks)
-            (loss / targets).backward()
-            seen.append(len(losses))
+    for piece, chunks in pieces_of_all_ranks(batch, micro_batch_rows, world):
+        loss, losses = OutputLoss(parts, flat=False)(*tensors(piece), chunks)
+        (loss / targets).backward()
+        seen.append(len(losses))
     assert sum(seen) == targets
     assert len(set(seen)) > 1  # a mean of means would be another number
     torch.testing.assert_close(gradients(parts), gradients(whole), rtol=1e-5, atol=1e-7)
@@ -115,18 +119,14 @@ def repacked(tmp_path, row_tokens, seed):
 
 def gradient_in_fp64(model, rows, micro_batch_rows, world):
     """Sum over all micro-batches of all ranks, as the trainer does; also the mean of their means."""
-    targets, count = int(rows.targets_N.sum()), -(-len(rows.targets_N) // (micro_batch_rows * world))
-    network, by_means, seen = load(model).double(), load(model).double(), []
-    for rank in range(world):
-        pieces = micro_batches(
-            rows, rank=rank, world=world, micro_batch_rows=micro_batch_rows, chunk_targets=16, count=count
-        )
-        for piece, chunks in pieces:
-            loss, losses = OutputLoss(network, flat=False)(*tensors(piece), chunks)
-            (loss / targets).backward()
-            loss, _ = OutputLoss(by_means, flat=False)(*tensors(piece), chunks)
-            (loss / max(len(losses), 1) / (count * world)).backward()
-            seen.append(len(losses))
+    targets, network, by_means, seen = int(rows.targets_N.sum()), load(model).double(), load(model).double(), []
+    pieces = list(pieces_of_all_ranks(rows, micro_batch_rows, world))
+    for piece, chunks in pieces:
+        loss, losses = OutputLoss(network, flat=False)(*tensors(piece), chunks)
+        (loss / targets).backward()
+        loss, _ = OutputLoss(by_means, flat=False)(*tensors(piece), chunks)
+        (loss / max(len(losses), 1) / len(pieces)).backward()
+        seen.append(len(losses))
     return gradients(network), gradients(by_means), seen
 
 
